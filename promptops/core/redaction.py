@@ -1,0 +1,27 @@
+"""Keeps secrets out of the logs, whoever logs them."""
+
+import logging
+import re
+
+_SECRET = re.compile(
+    r"(?P<keep>\b(?:Bearer|Basic)\s+|://[^\s:/@]*:|(?:api[_-]?key|password|secret|token)[\"']?\s*[=:]\s*[\"']?)"
+    r"(?P<secret>[^\s\"'@,;&)}\]]{6,})"
+    r"|\b(?P<key>(?:sk|pk|po)[-_][A-Za-z0-9_-]{12,})",
+    re.IGNORECASE,
+)
+
+
+class RedactSecrets(logging.Filter):
+    """Replaces what looks like a key, a token or a password of a URL in every record."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        message = record.getMessage()
+        redacted = redact(message)
+        if redacted != message:
+            record.msg, record.args = redacted, None
+        return True
+
+
+def redact(text: str) -> str:
+    """`text` with every secret-looking part replaced by three dots."""
+    return _SECRET.sub(lambda match: f"{match['keep'] or ''}•••", text)
