@@ -8,6 +8,7 @@ contend for, no lock, and no commit that falls between two polls; and nothing de
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from django.db import connection
@@ -52,10 +53,14 @@ def prune() -> int:
         return cursor.rowcount
 
 
-def watch_sql(table: str, project_column: str = "project_id") -> tuple[str, str]:
-    """Return the SQL (forwards, backwards) by which a migration has the feed watch ``table``."""
-    create = f"""
-    CREATE TRIGGER {table}_change AFTER INSERT OR UPDATE OR DELETE ON {table}
-    FOR EACH ROW EXECUTE FUNCTION core_note_change('{project_column}');
+def watch_sql(table: str, *, project_column: str = "project_id", columns: Sequence[str] = ()) -> tuple[str, str]:
+    """Return the SQL (forwards, backwards) by which a migration has the feed watch ``table``.
+
+    ``columns`` narrows updates to those that matter (a "last used" time must not empty every cache).
     """
+    update = f"UPDATE OF {', '.join(columns)}" if columns else "UPDATE"
+    create = (
+        f"CREATE TRIGGER {table}_change AFTER INSERT OR {update} OR DELETE ON {table} "
+        f"FOR EACH ROW EXECUTE FUNCTION core_note_change('{project_column}');"
+    )
     return create, f"DROP TRIGGER {table}_change ON {table};"

@@ -1,0 +1,64 @@
+"""Who may do what: a permission is the least role that has it, and the scope that a token needs for it.
+
+An outsider gets ``NotFound`` (absent and forbidden look alike between tenants); a member with too small a role gets
+``Forbidden``, with what is missing.
+"""
+
+from __future__ import annotations
+
+from enum import Enum
+
+from django.utils.translation import gettext as _
+
+from promptops.accounts.actors import Actor
+from promptops.accounts.models import Project, Role, Scope
+from promptops.core.errors import Forbidden, NotFound
+
+
+class Permission(Enum):
+    READ = (Role.VIEWER, Scope.READ)
+    RUN = (Role.EDITOR, Scope.RUN)
+    WRITE = (Role.EDITOR, Scope.WRITE)
+    REVIEW = (Role.REVIEWER, Scope.WRITE)
+    ADMIN = (Role.ADMIN, Scope.ADMIN)
+    OWN = (Role.OWNER, Scope.ADMIN)
+
+    @property
+    def role(self) -> Role:
+        return self.value[0]
+
+    @property
+    def scope(self) -> Scope:
+        return self.value[1]
+
+
+def can(actor: Actor, project: Project, permission: Permission) -> bool:
+    """Return whether the actor has the permission in the project."""
+    role = actor.role_in(project)
+    return role is not None and role.includes(permission.role) and actor.has_scope(permission.scope)
+
+
+def require(actor: Actor, project: Project, permission: Permission) -> None:
+    """Raise NotFound for an outsider, Forbidden for a member or token that lacks the permission."""
+    role = actor.role_in(project)
+    if role is None:
+        raise NotFound(_("There is nothing here, or you are not a member of its project."))
+    if not role.includes(permission.role):
+        raise Forbidden(
+            _("This needs the role “%(needed)s” in the project; you have “%(has)s”. An admin can change it.")
+            % {"needed": permission.role.label, "has": role.label},
+            needed_role=permission.role.value,
+        )
+    if not actor.has_scope(permission.scope):
+        raise Forbidden(
+            _("This token lacks the scope “%(scope)s”. Make a token that has it.") % {"scope": permission.scope.value},
+            needed_scope=permission.scope.value,
+        )
+
+
+def grantable_roles(actor: Actor, project: Project) -> list[Role]:
+    """Return the roles that the actor may give to others: none above its own, and never owner."""
+    own = actor.role_in(project)
+    if own is None or not own.includes(Role.ADMIN):
+        return []
+    return [Role.VIEWER, Role.EDITOR, Role.REVIEWER, Role.ADMIN]
