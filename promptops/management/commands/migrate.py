@@ -1,0 +1,20 @@
+"""`migrate` on the role that may change tables, so that nobody has to remember `--database owner`."""
+
+from argparse import ArgumentParser
+from typing import Any
+
+from django.conf import settings
+from django.core.management.base import CommandError
+from django.core.management.commands.migrate import Command as MigrateCommand
+
+
+class Command(MigrateCommand):
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        super().add_arguments(parser)
+        parser.set_defaults(database="owner")
+        parser.add_argument("--data-dir", help="The data directory (default: DATA_DIR, or var).")
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        if options["database"] not in settings.DATABASES:
+            raise CommandError("Migrations need the owner's role: set OWNER_DATABASE_URL.")
+        super().handle(*args, **options)

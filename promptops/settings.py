@@ -1,0 +1,319 @@
+"""Every setting of the installation, read from the environment once and typed here.
+
+Without DATABASE_URL the installation is *embedded*: it brings its own PostgreSQL (and, without VALKEY_URL, its own
+Valkey), and its secrets are made once in DATA_DIR. With DATABASE_URL it is *production*: secrets come from the environment
+and a weak one stops the start (see `promptops.checks`).
+"""
+
+import os
+from pathlib import Path
+from typing import Any
+from urllib.parse import parse_qsl, quote, unquote, urlsplit
+
+from csp.constants import NONCE, NONE, SELF
+from django.core.exceptions import ImproperlyConfigured
+from django.utils.translation import gettext_lazy as _
+from kombu import Queue
+
+from promptops.core.installation import Installation
+
+BASE_DIR = Path(__file__).resolve().parent.parent
+
+
+def env_str(name: str, default: str = "") -> str:
+    """An empty variable counts as an absent one: compose files pass `NAME=` for what is not set."""
+    return os.environ.get(name, "").strip() or default
+
+
+def env_bool(name: str, default: bool = False) -> bool:
+    value = env_str(name).lower()
+    if value in ("", "1", "true", "yes", "on", "0", "false", "no", "off"):
+        return value in ("1", "true", "yes", "on") if value else default
+    raise ImproperlyConfigured(f"{name} must be 1 or 0, not {value!r}.")
+
+
+def env_int(name: str, default: int) -> int:
+    value = env_str(name)
+    try:
+        return int(value) if value else default
+    except ValueError:
+        raise ImproperlyConfigured(f"{name} must be a whole number, not {value!r}.") from None
+
+
+def env_list(name: str, default: str = "") -> list[str]:
+    return [item.strip() for item in env_str(name, default).split(",") if item.strip()]
+
+
+def database_from_url(name: str) -> dict[str, Any]:
+    """`postgresql://user:password@host:5432/name?sslmode=require` as Django's dictionary."""
+    url = urlsplit(env_str(name))
+    if url.scheme not in ("postgresql", "postgres") or len(url.path) < 2:
+        raise ImproperlyConfigured(f"{name} must look like postgresql://user:password@host:5432/database.")
+    query = dict(parse_qsl(url.query))
+    return {
+        "ENGINE": "django.db.backends.postgresql",
+        "NAME": unquote(url.path[1:]),
+        "USER": unquote(url.username or ""),
+        "PASSWORD": unquote(url.password or ""),
+        "HOST": query.pop("host", "") or unquote(url.hostname or ""),
+        "PORT": str(url.port or ""),
+        "OPTIONS": query,
+    }
+
+
+# --- Where things are ----------------------------------------------------------------------------------------------
+
+DEBUG = env_bool("DEBUG")
+DATA_DIR = Installation.at(env_str("DATA_DIR", str(BASE_DIR / "var"))).data_dir
+LOCAL_MODELS_DIR = DATA_DIR / "models"
+INSTALLATION = Installation(DATA_DIR)
+EMBEDDED_DATABASE = not env_str("DATABASE_URL")
+EMBEDDED_VALKEY = not env_str("VALKEY_URL")
+PRODUCTION = not EMBEDDED_DATABASE
+PUBLIC_URL = env_str("PUBLIC_URL", f"http://127.0.0.1:{env_int('PORT', 8000)}").rstrip("/")
+_public = urlsplit(PUBLIC_URL)
+if _public.scheme not in ("http", "https") or not _public.hostname:
+    raise ImproperlyConfigured("PUBLIC_URL must be the address that people type, such as https://prompts.example.com.")
+_https = _public.scheme == "https"
+
+# --- Secrets -------------------------------------------------------------------------------------------------------
+
+SECRET_KEY = env_str("SECRET_KEY")
+ENCRYPTION_KEYS = env_list("ENCRYPTION_KEY")  # Fernet keys, the newest first: the first encrypts, all decrypt
+if EMBEDDED_DATABASE:
+    _secrets = INSTALLATION.load_secrets()
+    SECRET_KEY = SECRET_KEY or _secrets.secret_key
+    ENCRYPTION_KEYS = ENCRYPTION_KEYS or [_secrets.encryption_key]
+
+# --- Database ------------------------------------------------------------------------------------------------------
+# Two roles: `owner` migrates and erases, `default` (DML only) does everything else. A table's owner could switch its
+# triggers off, so the application is not one.
+
+if EMBEDDED_DATABASE:
+    _embedded = {
+        "ENGINE": "django.db.backends.postgresql",
+        "NAME": env_str("DATABASE_NAME", "promptops"),
+        "HOST": str(INSTALLATION.postgres_sockets),
+        "PORT": "5432",
+    }
+    DATABASES: dict[str, dict[str, Any]] = {
+        "default": {**_embedded, "USER": "promptops_app", "PASSWORD": _secrets.database_app_password},
+        "owner": {**_embedded, "USER": "promptops_owner", "PASSWORD": _secrets.database_owner_password},
+    }
+else:
+    DATABASES = {"default": database_from_url("DATABASE_URL")}
+    if env_str("OWNER_DATABASE_URL"):  # only where migrations run
+        DATABASES["owner"] = database_from_url("OWNER_DATABASE_URL")
+
+DATABASES["default"]["CONN_HEALTH_CHECKS"] = True
+DATABASES["default"].setdefault("OPTIONS", {})
+if env_bool("DATABASE_POOL", True):
+    # One pool a process. A request holds one connection, so more than WEB_THREADS would never be used.
+    DATABASES["default"]["OPTIONS"]["pool"] = {
+        "min_size": 1,
+        "max_size": env_int("DATABASE_POOL_SIZE", 12),
+        "timeout": 10,
+        "max_idle": 120,
+    }
+DATABASE_ROUTERS = ["promptops.routers.OwnerMigrates"]
+DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
+
+# --- Valkey and Celery ---------------------------------------------------------------------------------------------
+
+VALKEY_URL = env_str("VALKEY_URL", f"unix://{INSTALLATION.valkey_socket}?db=0")
+
+
+def broker_url(valkey_url: str) -> str:
+    """The same server in Kombu's spelling: it writes Unix sockets as `redis+socket://` and the database as a virtual host."""
+    url = urlsplit(valkey_url)
+    if url.scheme == "unix":
+        query = dict(parse_qsl(url.query))
+        password = f":{quote(unquote(url.password), safe='')}@" if url.password else ""
+        return f"redis+socket://{password}{url.path}?virtual_host={query.get('db', '0')}"
+    return valkey_url.replace("valkey://", "redis://", 1).replace("valkeys://", "rediss://", 1)
+
+
+CELERY_BROKER_URL = broker_url(VALKEY_URL)
+CELERY_TASK_SERIALIZER = "json"
+CELERY_ACCEPT_CONTENT = ["json"]
+CELERY_TASK_IGNORE_RESULT = True
+CELERY_TASK_QUEUES = [Queue("api"), Queue("local"), Queue("default")]
+CELERY_TASK_DEFAULT_QUEUE = "default"
+CELERY_TASK_CREATE_MISSING_QUEUES = False  # a misspelt queue is an error, not a queue that nobody reads
+CELERY_TASK_PUBLISH_RETRY_POLICY = {"max_retries": 2, "interval_start": 0.05, "interval_step": 0.2, "interval_max": 0.5}
+CELERY_WORKER_PREFETCH_MULTIPLIER = 1
+CELERY_WORKER_HIJACK_ROOT_LOGGER = False
+CELERY_WORKER_CANCEL_LONG_RUNNING_TASKS_ON_CONNECTION_LOSS = False  # the lease in the database decides, not the broker
+CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
+CELERY_BROKER_CONNECTION_MAX_RETRIES = None
+CELERY_BROKER_TRANSPORT_OPTIONS = {
+    # A request that rings the bell waits for a lost broker this long (seconds), not for ever.
+    "socket_connect_timeout": 2,
+    "socket_timeout": 10,
+    "health_check_interval": 25,
+    "retry_on_timeout": True,
+}
+CELERY_TIMEZONE = "UTC"
+CELERY_BEAT_SCHEDULE: dict[str, dict[str, Any]] = {}
+
+# --- Running prompts -----------------------------------------------------------------------------------------------
+
+RUN_LEASE_SECONDS = env_int("RUN_LEASE_SECONDS", 30)
+RUN_MAX_CLAIMS = env_int("RUN_MAX_CLAIMS", 3)
+RUN_SLOTS = env_int("RUN_SLOTS", 64)  # runs in flight in one child of the `api` worker
+# Hosts, host:port or networks (CIDR) that a provider's base_url may reach although they are private or link-local.
+ALLOWED_PROVIDER_HOSTS = env_list("ALLOWED_PROVIDER_HOSTS")
+ALLOW_SCRIPTED_PROVIDER = env_bool("ALLOW_SCRIPTED_PROVIDER")  # the deterministic engine of the tests
+
+# --- Applications --------------------------------------------------------------------------------------------------
+
+INSTALLED_APPS = [
+    "promptops",
+    "promptops.core",
+    "promptops.audit",
+    "promptops.accounts",
+    "promptops.catalog",
+    "promptops.prompts",
+    "promptops.runs",
+    "template_partials",
+    "django_htmx",
+    "csp",
+    "ninja",
+    "django.contrib.auth",
+    "django.contrib.contenttypes",
+    "django.contrib.humanize",
+    "django.contrib.messages",
+    "django.contrib.postgres",
+    "django.contrib.sessions",
+    "whitenoise.runserver_nostatic",
+    "django.contrib.staticfiles",
+]
+INSTALLED_APPS = [a for a in INSTALLED_APPS if not a.startswith("promptops.") or (BASE_DIR / a.replace(".", "/") / "apps.py").exists()]
+AUTH_USER_MODEL = "accounts.User"
+MIDDLEWARE = [
+    "django.middleware.security.SecurityMiddleware",
+    "whitenoise.middleware.WhiteNoiseMiddleware",
+    "csp.middleware.CSPMiddleware",
+    "django.contrib.sessions.middleware.SessionMiddleware",
+    "django.middleware.locale.LocaleMiddleware",
+    "django.middleware.common.CommonMiddleware",
+    "django.middleware.csrf.CsrfViewMiddleware",
+    "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "django.contrib.messages.middleware.MessageMiddleware",
+    "django.middleware.clickjacking.XFrameOptionsMiddleware",
+    "django_htmx.middleware.HtmxMiddleware",
+]
+ROOT_URLCONF = "promptops.urls"
+WSGI_APPLICATION = "promptops.wsgi.application"
+ASGI_APPLICATION = "promptops.asgi.application"
+WEB_THREADS = env_int("WEB_THREADS", 10)
+TEMPLATES = [
+    {
+        "BACKEND": "django.template.backends.django.DjangoTemplates",
+        "DIRS": [BASE_DIR / "templates"],
+        "APP_DIRS": True,
+        "OPTIONS": {
+            "context_processors": [
+                "django.template.context_processors.request",
+                "django.template.context_processors.i18n",
+                "django.contrib.auth.context_processors.auth",
+                "django.contrib.messages.context_processors.messages",
+                "csp.context_processors.nonce",
+            ],
+        },
+    },
+]
+
+# --- People --------------------------------------------------------------------------------------------------------
+
+PASSWORD_HASHERS = ["django.contrib.auth.hashers.Argon2PasswordHasher"]
+AUTH_PASSWORD_VALIDATORS = [
+    {"NAME": "django.contrib.auth.password_validation.UserAttributeSimilarityValidator"},
+    {"NAME": "django.contrib.auth.password_validation.MinimumLengthValidator", "OPTIONS": {"min_length": 10}},
+    {"NAME": "django.contrib.auth.password_validation.CommonPasswordValidator"},
+]
+LOGIN_URL = "accounts:sign-in"
+LOGIN_REDIRECT_URL = "/"
+SESSION_ENGINE = "django.contrib.sessions.backends.db"
+SESSION_COOKIE_AGE = 14 * 24 * 3600
+
+# --- Language and time ---------------------------------------------------------------------------------------------
+
+LANGUAGE_CODE = "en"
+LANGUAGES = [("en", _("English")), ("zh-hans", _("Simplified Chinese"))]
+LOCALE_PATHS = [BASE_DIR / "promptops" / "locale"]
+USE_I18N = True
+USE_TZ = True
+TIME_ZONE = "UTC"
+
+# --- Static files --------------------------------------------------------------------------------------------------
+
+STATIC_URL = "/static/"
+STATIC_ROOT = Path(env_str("STATIC_ROOT", str(BASE_DIR / "staticfiles")))
+STATICFILES_DIRS = [BASE_DIR / "static"]
+STATIC_MANIFEST = env_bool("STATIC_MANIFEST", not DEBUG)  # hashed names, served for a year; needs collectstatic
+STORAGES = {
+    "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
+    "staticfiles": {
+        "BACKEND": "whitenoise.storage.CompressedManifestStaticFilesStorage"
+        if STATIC_MANIFEST
+        else "django.contrib.staticfiles.storage.StaticFilesStorage",
+    },
+}
+WHITENOISE_USE_FINDERS = not STATIC_MANIFEST
+WHITENOISE_AUTOREFRESH = DEBUG
+MEDIA_ROOT = DATA_DIR / "media"
+
+# --- Security ------------------------------------------------------------------------------------------------------
+
+# Health checks of containers and of the supervisor speak to the loopback name.
+ALLOWED_HOSTS = sorted({*env_list("ALLOWED_HOSTS"), _public.hostname, "localhost", "127.0.0.1", "[::1]"})
+CSRF_TRUSTED_ORIGINS = [PUBLIC_URL] if _https else []
+SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = _https
+SESSION_COOKIE_HTTPONLY = True
+SESSION_COOKIE_SAMESITE = CSRF_COOKIE_SAMESITE = "Lax"
+SECURE_SSL_REDIRECT = _https and env_bool("SECURE_SSL_REDIRECT", True)
+SECURE_REDIRECT_EXEMPT = [r"^healthz$", r"^readyz$"]
+SECURE_HSTS_SECONDS = env_int("SECURE_HSTS_SECONDS", 31_536_000) if _https else 0
+SECURE_HSTS_INCLUDE_SUBDOMAINS = SECURE_HSTS_PRELOAD = _https
+SECURE_CONTENT_TYPE_NOSNIFF = True
+SECURE_REFERRER_POLICY = "same-origin"
+SECURE_CROSS_ORIGIN_OPENER_POLICY = "same-origin"
+X_FRAME_OPTIONS = "DENY"
+if env_bool("BEHIND_TLS_PROXY"):  # only behind a proxy that sets this header itself: anybody else could forge it
+    SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
+# On plain HTTP (the embedded installation on the loopback address) these four cannot be had.
+SILENCED_SYSTEM_CHECKS = [] if _https else ["security.W004", "security.W008", "security.W012", "security.W016"]
+DATA_UPLOAD_MAX_MEMORY_SIZE = 20 * 1024 * 1024
+
+CONTENT_SECURITY_POLICY = {
+    "DIRECTIVES": {
+        "default-src": [NONE],
+        "script-src": [SELF, NONCE],
+        "style-src": [SELF, NONCE],  # the nonce is for CodeMirror, which makes its own style element
+        "img-src": [SELF, "data:"],
+        "font-src": [SELF],
+        "connect-src": [SELF],
+        "manifest-src": [SELF],
+        "form-action": [SELF],
+        "frame-ancestors": [NONE],
+        "base-uri": [NONE],
+        "object-src": [NONE],
+    },
+}
+
+# --- Logging -------------------------------------------------------------------------------------------------------
+
+LOGGING = {
+    "version": 1,
+    "disable_existing_loggers": False,
+    "formatters": {"line": {"format": "%(asctime)s %(levelname)s %(name)s: %(message)s"}},
+    "filters": {"redact": {"()": "promptops.core.redaction.RedactSecrets"}},
+    "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "line", "filters": ["redact"]}},
+    "root": {"handlers": ["stderr"], "level": env_str("LOG_LEVEL", "INFO").upper()},
+    "loggers": {
+        "django": {"handlers": [], "level": "INFO", "propagate": True},
+        "httpx": {"level": "WARNING"},  # its INFO lines carry whole URLs
+        "httpx2": {"level": "WARNING"},
+    },
+}

@@ -1,0 +1,15 @@
+"""Every URL of the installation, by app."""
+
+from importlib.util import find_spec
+
+from django.urls import URLPattern, URLResolver, include, path
+
+from promptops import health
+
+urlpatterns: list[URLPattern | URLResolver] = [
+    path("healthz", health.healthz, name="healthz"),
+    path("readyz", health.readyz, name="readyz"),
+]
+for app in ("core", "accounts", "catalog", "prompts", "runs", "audit"):
+    if find_spec(f"promptops.{app}") and find_spec(f"promptops.{app}.urls"):
+        urlpatterns.append(path("", include(f"promptops.{app}.urls")))
