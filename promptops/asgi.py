@@ -1,7 +1,7 @@
 """The ASGI application that the web server runs.
 
-Django's own asynchronous handler answers a tenth of what synchronous Django in threads does, so Django is mounted here as
-a WSGI application behind a bridge. What must be native (the hot `resolve` path, event streams) is answered in
+Django's own asynchronous handler answers a tenth of what synchronous Django in threads does, so Django is mounted here
+as a WSGI application behind a bridge. What must be native (the hot `resolve` path, event streams) is answered in
 `application` before the bridge is reached.
 """
 

@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 
 from django.apps import AppConfig
 from django.conf import settings
-from django.core.checks import CheckMessage, Error, Tags, Warning, register
+from django.core.checks import WARNING, CheckMessage, Error, Tags, register
 from django.core.exceptions import ImproperlyConfigured
 
 SHORTEST_SECRET_KEY = 50  # characters; Django's own recommendation (security.W009)
@@ -28,7 +28,7 @@ def check_configuration(app_configs: Sequence[AppConfig] | None, **kwargs: Any) 
 
 
 def refuse_bad_configuration() -> None:
-    """For processes that no management command starts (web server, Celery): raises `ImproperlyConfigured` on an error."""
+    """For processes that no management command starts (web server, Celery): raises ImproperlyConfigured."""
     errors = [message for message in check_configuration(None) if message.level >= Error("").level]
     if errors:
         raise ImproperlyConfigured(" ".join(f"({error.id}) {error.msg} {error.hint or ''}".strip() for error in errors))
@@ -38,7 +38,11 @@ def _secret_key() -> list[CheckMessage]:
     key = settings._wrapped.SECRET_KEY if settings.configured else ""
     if not key:
         return [Error("SECRET_KEY is not set.", hint=_HOW_SECRET, id="promptops.E001")]
-    if len(key) < SHORTEST_SECRET_KEY or len(set(key)) < FEWEST_DIFFERENT_CHARACTERS or key.startswith("django-insecure-"):
+    if (
+        len(key) < SHORTEST_SECRET_KEY
+        or len(set(key)) < FEWEST_DIFFERENT_CHARACTERS
+        or key.startswith("django-insecure-")
+    ):
         return [Error("SECRET_KEY is too weak.", hint=_HOW_SECRET, id="promptops.E002")]
     return []
 
@@ -73,7 +77,9 @@ def _public_url() -> list[CheckMessage]:
     if url.scheme == "https" or url.hostname in ("localhost", "127.0.0.1", "::1"):
         return []
     hint = "Put a proxy with TLS in front, and set PUBLIC_URL=https://… and BEHIND_TLS_PROXY=1."
-    return [Warning("PUBLIC_URL is plain HTTP: cookies and tokens travel unencrypted.", hint=hint, id="promptops.W001")]
+    return [
+        CheckMessage(WARNING, "PUBLIC_URL is plain HTTP: tokens travel unencrypted.", hint=hint, id="promptops.W001")
+    ]
 
 
 _HOW_SECRET = "Make one: python3 -c 'import secrets; print(secrets.token_urlsafe(48))'"  # noqa: S105

@@ -1,8 +1,8 @@
 """Every setting of the installation, read from the environment once and typed here.
 
 Without DATABASE_URL the installation is *embedded*: it brings its own PostgreSQL (and, without VALKEY_URL, its own
-Valkey), and its secrets are made once in DATA_DIR. With DATABASE_URL it is *production*: secrets come from the environment
-and a weak one stops the start (see `promptops.checks`).
+Valkey), and its secrets are made once in DATA_DIR. With DATABASE_URL it is *production*: secrets come from the
+environment, and a weak one stops the start (see `promptops.checks`).
 """
 
 import os
@@ -124,7 +124,7 @@ VALKEY_URL = env_str("VALKEY_URL", f"unix://{INSTALLATION.valkey_socket}?db=0")
 
 
 def broker_url(valkey_url: str) -> str:
-    """The same server in Kombu's spelling: it writes Unix sockets as `redis+socket://` and the database as a virtual host."""
+    """The same server in Kombu's spelling: a Unix socket is `redis+socket://`, its database a virtual host."""
     url = urlsplit(valkey_url)
     if url.scheme == "unix":
         query = dict(parse_qsl(url.query))
@@ -188,7 +188,9 @@ INSTALLED_APPS = [
     "whitenoise.runserver_nostatic",
     "django.contrib.staticfiles",
 ]
-INSTALLED_APPS = [a for a in INSTALLED_APPS if not a.startswith("promptops.") or (BASE_DIR / a.replace(".", "/") / "apps.py").exists()]
+INSTALLED_APPS = [
+    a for a in INSTALLED_APPS if not a.startswith("promptops.") or (BASE_DIR / a.replace(".", "/") / "apps.py").exists()
+]
 AUTH_USER_MODEL = "accounts.User"
 MIDDLEWARE = [
     "django.middleware.security.SecurityMiddleware",

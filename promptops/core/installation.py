@@ -1,6 +1,6 @@
 """One installation on this machine: its data directory, the secrets made for it, and where its sockets are.
 
-Pure: no Django, so that the settings, the supervisor and the tests all find the same services by the data directory alone.
+Pure: no Django, so that settings, supervisor and tests all find the same services by the data directory alone.
 """
 
 import base64
@@ -65,7 +65,7 @@ class Installation:
     def make_directories(self) -> None:
         """Create the data and the socket directory, closed to everybody else.
 
-        Root's are enterable (not listable): PostgreSQL refuses to run as root, and its user has to reach its own folders.
+        Root's can be entered (not listed): PostgreSQL refuses to run as root, and its user must reach its folders.
         """
         mode = 0o711 if os.geteuid() == 0 else 0o700
         if not self.data_dir.exists():
@@ -108,7 +108,9 @@ def _read_secrets(path: Path) -> Secrets:
         content = json.loads(path.read_text(encoding="utf-8"))
         return Secrets(**{field.name: content[field.name] for field in fields(Secrets)})
     except PermissionError as error:
-        raise InstallationError(f"{path} belongs to another user: run this as the user who made the data directory.") from error
+        raise InstallationError(
+            f"{path} belongs to another user: run this as the user who made the data directory."
+        ) from error
     except (ValueError, KeyError, TypeError) as error:
         raise InstallationError(f"{path} is not readable as secrets: restore it from a backup.") from error
 

