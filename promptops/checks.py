@@ -35,8 +35,9 @@ def refuse_bad_configuration() -> None:
 
 
 def _secret_key() -> list[CheckMessage]:
-    key = settings._wrapped.SECRET_KEY if settings.configured else ""
-    if not key:
+    try:
+        key = settings.SECRET_KEY
+    except ImproperlyConfigured:  # Django's own refusal of an empty key, without the way to make one
         return [Error("SECRET_KEY is not set.", hint=_HOW_SECRET, id="promptops.E001")]
     if (
         len(key) < SHORTEST_SECRET_KEY

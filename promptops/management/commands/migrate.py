@@ -1,15 +1,14 @@
 """`migrate` on the role that may change tables, so that nobody has to remember `--database owner`."""
 
-from argparse import ArgumentParser
 from typing import Any
 
 from django.conf import settings
-from django.core.management.base import CommandError
+from django.core.management.base import CommandError, CommandParser
 from django.core.management.commands.migrate import Command as MigrateCommand
 
 
 class Command(MigrateCommand):
-    def add_arguments(self, parser: ArgumentParser) -> None:
+    def add_arguments(self, parser: CommandParser) -> None:
         super().add_arguments(parser)
         parser.set_defaults(database="owner")
         parser.add_argument("--data-dir", help="The data directory (default: DATA_DIR, or var).")

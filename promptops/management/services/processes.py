@@ -23,15 +23,18 @@ class SystemUser:
     uid: int
     gid: int
 
-    def can(self, test: str, path: Path) -> bool:
-        """Whether this user passes `test` (-x, -w, …) on `path`, asked of the kernel by being that user."""
-        command = ["/bin/sh", "-c", f'test {test} "$1"', "sh", str(path)]
-        return self.run(command, cwd="/", stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) == 0
+    def can_enter(self, directory: Path) -> bool:
+        return self.can_run(["/bin/sh", "-c", 'test -x "$1"', "sh", str(directory)])
 
-    def run(self, command: list[str], **options: object) -> int:
-        return subprocess.run(
-            command, user=self.uid, group=self.gid, extra_groups=[], check=False, **options
-        ).returncode  # type: ignore[call-overload, no-any-return]
+    def can_run(self, command: list[str]) -> bool:
+        """Whether `command` ends well as this user: asking the kernel by being that user covers every reason."""
+        try:
+            done = subprocess.run(
+                command, cwd="/", user=self.uid, group=self.gid, extra_groups=[], capture_output=True, check=False
+            )
+        except PermissionError:
+            return False
+        return done.returncode == 0
 
 
 def unprivileged_user() -> SystemUser | None:
