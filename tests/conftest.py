@@ -9,6 +9,8 @@ import pytest
 
 from tests import services
 
+pytest_plugins = ["tests.people"]
+
 WORKER = os.environ.get("PYTEST_XDIST_WORKER", "gw0")
 WORKER_NUMBER = int(WORKER.removeprefix("gw") or 0)
 DATABASE_NAME = f"test_{WORKER}"
@@ -18,7 +20,16 @@ DATABASE_NAME = f"test_{WORKER}"
 if "PYTEST_XDIST_WORKER" not in os.environ:
     os.environ["PROMPTOPS_TEST_DIR"] = str(services.make_session_directory())
 SESSION_DIRECTORY = Path(os.environ["PROMPTOPS_TEST_DIR"])
-for name in ("DATABASE_URL", "OWNER_DATABASE_URL", "DATABASE_NAME", "SECRET_KEY", "ENCRYPTION_KEY", "PUBLIC_URL", "DEBUG", "PORT"):
+for name in (
+    "DATABASE_URL",
+    "OWNER_DATABASE_URL",
+    "DATABASE_NAME",
+    "SECRET_KEY",
+    "ENCRYPTION_KEY",
+    "PUBLIC_URL",
+    "DEBUG",
+    "PORT",
+):
     os.environ.pop(name, None)
 os.environ.update(
     DJANGO_SETTINGS_MODULE="promptops.settings",

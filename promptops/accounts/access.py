@@ -29,7 +29,7 @@ P = ParamSpec("P")
 class UserRequest(HttpRequest):
     """A request of a signed-in person."""
 
-    user: User  # type: ignore[assignment]
+    user: User
     actor: Actor
 
 
@@ -41,7 +41,7 @@ class ProjectRequest(UserRequest):
 
 def user_view(
     view: Callable[Concatenate[UserRequest, P], HttpResponseBase],
-) -> Callable[Concatenate[HttpRequest, P], HttpResponseBase]:
+) -> Callable[..., HttpResponseBase]:
     """Let signed-in people in; send the others to sign in and back."""
 
     @functools.wraps(view)

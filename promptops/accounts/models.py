@@ -180,7 +180,9 @@ class ApiToken(models.Model):
     class Meta:
         verbose_name = _("API token")
         constraints = [
-            models.CheckConstraint(condition=Q(role__in=["viewer", "editor", "reviewer", "admin"]), name="token_role_known")
+            models.CheckConstraint(
+                condition=Q(role__in=["viewer", "editor", "reviewer", "admin"]), name="token_role_known"
+            )
         ]
 
     def __str__(self) -> str:

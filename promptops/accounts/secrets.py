@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import secrets
 
-TOKEN_MARK = "po_"
+TOKEN_MARK = "po_"  # noqa: S105 - the public beginning of every token, not a secret
 PREFIX_LENGTH = 10
 
 

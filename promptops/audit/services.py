@@ -103,6 +103,8 @@ def verify(project_id: int | None) -> Verification:
                 expected_number, previous = number + 1, computed
         cursor.execute("SELECT number, hash FROM audit_chain WHERE chain = %s", [chain])
         head = cursor.fetchone()
-    if (head is None and expected_number > 1) or (head and (head[0] != expected_number - 1 or bytes(head[1]) != previous)):
+    if (head is None and expected_number > 1) or (
+        head and (head[0] != expected_number - 1 or bytes(head[1]) != previous)
+    ):
         return Verification(expected_number - 1, previous.hex(), expected_number, "the end of the chain is missing")
     return Verification(expected_number - 1, previous.hex())

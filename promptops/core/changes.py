@@ -37,12 +37,9 @@ def look(seen: str | None) -> Changes:
     with connection.cursor() as cursor:
         if seen is None:
             cursor.execute("SELECT pg_current_snapshot()::text")
-            row = cursor.fetchone()
-            assert row is not None
-            return Changes(row[0], None)
+            return Changes(cursor.fetchone()[0], None)
         cursor.execute(_POLL, {"seen": seen})
         row = cursor.fetchone()
-        assert row is not None
         return Changes(row[0], frozenset(row[1]))
 
 
@@ -50,7 +47,7 @@ def prune() -> int:
     """Delete rows that every live process has long seen; a process that looks less often drops its cache instead."""
     with connection.cursor() as cursor:
         cursor.execute("DELETE FROM core_change WHERE at < now() - make_interval(hours => %s)", [KEEP_HOURS])
-        return cursor.rowcount
+        return int(cursor.rowcount)
 
 
 def watch_sql(table: str, *, project_column: str = "project_id", columns: Sequence[str] = ()) -> tuple[str, str]:

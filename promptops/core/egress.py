@@ -21,7 +21,7 @@ class AddressRefused(Exception):
 
 
 def check_address(host: str, ip: str, port: int) -> None:
-    """Raise AddressRefused unless ``ip`` is public, or ``host`` / ``host:port`` / a network around ``ip`` is allowed."""
+    """Raise AddressRefused unless ``ip`` is public, or ``host``, ``host:port`` or its network is allowed."""
     address = ipaddress.ip_address(ip.split("%", 1)[0])
     if isinstance(address, ipaddress.IPv6Address) and address.ipv4_mapped is not None:
         address = address.ipv4_mapped

@@ -1,4 +1,4 @@
-"""Keyset pagination: a page is as quick at the end of a list as at its beginning, and rows never shift between pages."""
+"""Keyset pagination: the last page is as quick as the first, and rows never shift between pages."""
 
 from __future__ import annotations
 
@@ -29,7 +29,9 @@ class Page(Generic[Row]):
     next: str | None
 
 
-def page_of(rows: QuerySet[Row], *, order: Sequence[str], cursor: str | None = None, limit: int = PAGE_SIZE) -> Page[Row]:
+def page_of(
+    rows: QuerySet[Row], *, order: Sequence[str], cursor: str | None = None, limit: int = PAGE_SIZE
+) -> Page[Row]:
     """Cut one page out of ``rows``.
 
     Args:

@@ -176,7 +176,7 @@ class Draft(models.Model):
     branch = models.CharField(_("branch"), max_length=60, default="main")
     revision = models.PositiveIntegerField(default=1)
     content = models.JSONField(_("spec as typed; may be incomplete"))
-    heading = models.JSONField(_("slug, folder, description and tags of a prompt that does not exist yet"), default=dict)
+    heading = models.JSONField(_("slug, folder, description, tags of a new prompt"), default=dict)
     created_at = models.DateTimeField(default=timezone.now)
     updated_at = models.DateTimeField(_("saved"), default=timezone.now)
 

@@ -5,51 +5,58 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-
     initial = True
 
-    dependencies = [
-    ]
+    dependencies = []
 
     operations = [
         migrations.CreateModel(
-            name='AuditEvent',
+            name="AuditEvent",
             fields=[
-                ('id', models.BigAutoField(primary_key=True, serialize=False)),
-                ('chain', models.BigIntegerField(verbose_name='project, or 0 for the installation')),
-                ('at', models.DateTimeField(verbose_name='time')),
-                ('actor_kind', models.CharField(max_length=10, verbose_name='actor kind')),
-                ('actor_id', models.BigIntegerField(null=True, verbose_name='actor')),
-                ('user_id', models.BigIntegerField(null=True, verbose_name='user behind the actor')),
-                ('action', models.CharField(max_length=60, verbose_name='action')),
-                ('target_kind', models.CharField(max_length=40, verbose_name='object kind')),
-                ('target_id', models.CharField(max_length=80, verbose_name='object')),
-                ('payload', models.TextField(verbose_name='canonical JSON of all of it, what the hash is over')),
+                ("id", models.BigAutoField(primary_key=True, serialize=False)),
+                ("chain", models.BigIntegerField(verbose_name="project, or 0 for the installation")),
+                ("at", models.DateTimeField(verbose_name="time")),
+                ("actor_kind", models.CharField(max_length=10, verbose_name="actor kind")),
+                ("actor_id", models.BigIntegerField(null=True, verbose_name="actor")),
+                ("user_id", models.BigIntegerField(null=True, verbose_name="user behind the actor")),
+                ("action", models.CharField(max_length=60, verbose_name="action")),
+                ("target_kind", models.CharField(max_length=40, verbose_name="object kind")),
+                ("target_id", models.CharField(max_length=80, verbose_name="object")),
+                ("payload", models.TextField(verbose_name="canonical JSON of all of it, what the hash is over")),
             ],
             options={
-                'verbose_name': 'audit event',
+                "verbose_name": "audit event",
             },
         ),
         migrations.CreateModel(
-            name='AuditLink',
+            name="AuditLink",
             fields=[
-                ('event', models.OneToOneField(on_delete=django.db.models.deletion.DO_NOTHING, primary_key=True, related_name='link', serialize=False, to='audit.auditevent')),
-                ('chain', models.BigIntegerField()),
-                ('number', models.BigIntegerField()),
-                ('previous_hash', models.BinaryField(max_length=32)),
-                ('hash', models.BinaryField(max_length=32)),
+                (
+                    "event",
+                    models.OneToOneField(
+                        on_delete=django.db.models.deletion.DO_NOTHING,
+                        primary_key=True,
+                        related_name="link",
+                        serialize=False,
+                        to="audit.auditevent",
+                    ),
+                ),
+                ("chain", models.BigIntegerField()),
+                ("number", models.BigIntegerField()),
+                ("previous_hash", models.BinaryField(max_length=32)),
+                ("hash", models.BinaryField(max_length=32)),
             ],
         ),
         migrations.AddIndex(
-            model_name='auditevent',
-            index=models.Index(fields=['chain', '-id'], name='audit_chain_newest'),
+            model_name="auditevent",
+            index=models.Index(fields=["chain", "-id"], name="audit_chain_newest"),
         ),
         migrations.AddIndex(
-            model_name='auditevent',
-            index=models.Index(fields=['chain', 'target_kind', 'target_id'], name='audit_target'),
+            model_name="auditevent",
+            index=models.Index(fields=["chain", "target_kind", "target_id"], name="audit_target"),
         ),
         migrations.AddConstraint(
-            model_name='auditlink',
-            constraint=models.UniqueConstraint(fields=('chain', 'number'), name='audit_link_number'),
+            model_name="auditlink",
+            constraint=models.UniqueConstraint(fields=("chain", "number"), name="audit_link_number"),
         ),
     ]

@@ -10,7 +10,8 @@ CREATE TABLE audit_chain (
 );
 
 -- Fires just before commit (deferred), with the owner's rights: the application's role cannot write links.
-CREATE FUNCTION audit_link_event() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER SET search_path = public, pg_temp AS $$
+CREATE FUNCTION audit_link_event() RETURNS trigger
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = public, pg_temp AS $$
 DECLARE
     head audit_chain;
     next_hash bytea;

@@ -7,78 +7,176 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-
     initial = True
 
     dependencies = [
-        ('accounts', '0001_initial'),
+        ("accounts", "0001_initial"),
         migrations.swappable_dependency(settings.AUTH_USER_MODEL),
     ]
 
     operations = [
         migrations.CreateModel(
-            name='Credential',
+            name="Credential",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('name', models.CharField(max_length=80, verbose_name='name')),
-                ('provider', models.CharField(choices=[('openai', 'OpenAI or compatible'), ('anthropic', 'Anthropic'), ('local', 'Local (transformers)'), ('scripted', 'Scripted (tests)')], max_length=20, verbose_name='provider')),
-                ('base_url', models.CharField(blank=True, default='', max_length=300, verbose_name='base URL')),
-                ('encrypted_key', models.BinaryField()),
-                ('last_four', models.CharField(max_length=4, verbose_name='ends in')),
-                ('created_at', models.DateTimeField(default=django.utils.timezone.now, verbose_name='created')),
-                ('archived_at', models.DateTimeField(null=True)),
-                ('created_by', models.ForeignKey(null=True, on_delete=django.db.models.deletion.PROTECT, related_name='+', to=settings.AUTH_USER_MODEL)),
-                ('project', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='credentials', to='accounts.project')),
+                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                ("name", models.CharField(max_length=80, verbose_name="name")),
+                (
+                    "provider",
+                    models.CharField(
+                        choices=[
+                            ("openai", "OpenAI or compatible"),
+                            ("anthropic", "Anthropic"),
+                            ("local", "Local (transformers)"),
+                            ("scripted", "Scripted (tests)"),
+                        ],
+                        max_length=20,
+                        verbose_name="provider",
+                    ),
+                ),
+                ("base_url", models.CharField(blank=True, default="", max_length=300, verbose_name="base URL")),
+                ("encrypted_key", models.BinaryField()),
+                ("last_four", models.CharField(max_length=4, verbose_name="ends in")),
+                ("created_at", models.DateTimeField(default=django.utils.timezone.now, verbose_name="created")),
+                ("archived_at", models.DateTimeField(null=True)),
+                (
+                    "created_by",
+                    models.ForeignKey(
+                        null=True,
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="+",
+                        to=settings.AUTH_USER_MODEL,
+                    ),
+                ),
+                (
+                    "project",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.PROTECT, related_name="credentials", to="accounts.project"
+                    ),
+                ),
             ],
             options={
-                'verbose_name': 'credential',
+                "verbose_name": "credential",
             },
         ),
         migrations.CreateModel(
-            name='Endpoint',
+            name="Endpoint",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('slug', models.SlugField(max_length=80, verbose_name='slug')),
-                ('name', models.CharField(max_length=120, verbose_name='name')),
-                ('provider', models.CharField(choices=[('openai', 'OpenAI or compatible'), ('anthropic', 'Anthropic'), ('local', 'Local (transformers)'), ('scripted', 'Scripted (tests)')], max_length=20, verbose_name='provider')),
-                ('model_name', models.CharField(max_length=200, verbose_name='model')),
-                ('description', models.TextField(blank=True, default='', verbose_name='model card')),
-                ('context_window', models.PositiveIntegerField(blank=True, null=True, verbose_name='context window (tokens)')),
-                ('input_price', models.DecimalField(blank=True, decimal_places=10, max_digits=20, null=True, verbose_name='input price')),
-                ('output_price', models.DecimalField(blank=True, decimal_places=10, max_digits=20, null=True, verbose_name='output price')),
-                ('cached_input_price', models.DecimalField(blank=True, decimal_places=10, max_digits=20, null=True, verbose_name='cached input price')),
-                ('cache_write_price', models.DecimalField(blank=True, decimal_places=10, max_digits=20, null=True, verbose_name='cache write price')),
-                ('price_source', models.CharField(blank=True, default='', max_length=80, verbose_name='price from')),
-                ('parameters', models.JSONField(blank=True, default=dict, verbose_name='default parameters')),
-                ('is_default', models.BooleanField(default=False, verbose_name='default')),
-                ('created_at', models.DateTimeField(default=django.utils.timezone.now, verbose_name='created')),
-                ('archived_at', models.DateTimeField(null=True)),
-                ('created_by', models.ForeignKey(null=True, on_delete=django.db.models.deletion.PROTECT, related_name='+', to=settings.AUTH_USER_MODEL)),
-                ('credential', models.ForeignKey(blank=True, null=True, on_delete=django.db.models.deletion.PROTECT, related_name='endpoints', to='catalog.credential')),
-                ('project', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='endpoints', to='accounts.project')),
+                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                ("slug", models.SlugField(max_length=80, verbose_name="slug")),
+                ("name", models.CharField(max_length=120, verbose_name="name")),
+                (
+                    "provider",
+                    models.CharField(
+                        choices=[
+                            ("openai", "OpenAI or compatible"),
+                            ("anthropic", "Anthropic"),
+                            ("local", "Local (transformers)"),
+                            ("scripted", "Scripted (tests)"),
+                        ],
+                        max_length=20,
+                        verbose_name="provider",
+                    ),
+                ),
+                ("model_name", models.CharField(max_length=200, verbose_name="model")),
+                ("description", models.TextField(blank=True, default="", verbose_name="model card")),
+                (
+                    "context_window",
+                    models.PositiveIntegerField(blank=True, null=True, verbose_name="context window (tokens)"),
+                ),
+                (
+                    "input_price",
+                    models.DecimalField(
+                        blank=True, decimal_places=10, max_digits=20, null=True, verbose_name="input price"
+                    ),
+                ),
+                (
+                    "output_price",
+                    models.DecimalField(
+                        blank=True, decimal_places=10, max_digits=20, null=True, verbose_name="output price"
+                    ),
+                ),
+                (
+                    "cached_input_price",
+                    models.DecimalField(
+                        blank=True, decimal_places=10, max_digits=20, null=True, verbose_name="cached input price"
+                    ),
+                ),
+                (
+                    "cache_write_price",
+                    models.DecimalField(
+                        blank=True, decimal_places=10, max_digits=20, null=True, verbose_name="cache write price"
+                    ),
+                ),
+                ("price_source", models.CharField(blank=True, default="", max_length=80, verbose_name="price from")),
+                ("parameters", models.JSONField(blank=True, default=dict, verbose_name="default parameters")),
+                ("is_default", models.BooleanField(default=False, verbose_name="default")),
+                ("created_at", models.DateTimeField(default=django.utils.timezone.now, verbose_name="created")),
+                ("archived_at", models.DateTimeField(null=True)),
+                (
+                    "created_by",
+                    models.ForeignKey(
+                        null=True,
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="+",
+                        to=settings.AUTH_USER_MODEL,
+                    ),
+                ),
+                (
+                    "credential",
+                    models.ForeignKey(
+                        blank=True,
+                        null=True,
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="endpoints",
+                        to="catalog.credential",
+                    ),
+                ),
+                (
+                    "project",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.PROTECT, related_name="endpoints", to="accounts.project"
+                    ),
+                ),
             ],
             options={
-                'verbose_name': 'model endpoint',
+                "verbose_name": "model endpoint",
             },
         ),
         migrations.AddConstraint(
-            model_name='credential',
-            constraint=models.UniqueConstraint(condition=models.Q(('archived_at', None)), fields=('project', 'name'), name='credential_name_unique'),
+            model_name="credential",
+            constraint=models.UniqueConstraint(
+                condition=models.Q(("archived_at", None)), fields=("project", "name"), name="credential_name_unique"
+            ),
         ),
         migrations.AddConstraint(
-            model_name='endpoint',
-            constraint=models.UniqueConstraint(fields=('project', 'slug'), name='endpoint_slug_unique'),
+            model_name="endpoint",
+            constraint=models.UniqueConstraint(fields=("project", "slug"), name="endpoint_slug_unique"),
         ),
         migrations.AddConstraint(
-            model_name='endpoint',
-            constraint=models.UniqueConstraint(condition=models.Q(('archived_at', None), ('is_default', True)), fields=('project',), name='endpoint_one_default'),
+            model_name="endpoint",
+            constraint=models.UniqueConstraint(
+                condition=models.Q(("archived_at", None), ("is_default", True)),
+                fields=("project",),
+                name="endpoint_one_default",
+            ),
         ),
         migrations.AddConstraint(
-            model_name='endpoint',
-            constraint=models.CheckConstraint(condition=models.Q(('provider__in', ['local', 'scripted']), ('credential__isnull', False), _connector='OR'), name='endpoint_needs_credential'),
+            model_name="endpoint",
+            constraint=models.CheckConstraint(
+                condition=models.Q(
+                    ("provider__in", ["local", "scripted"]), ("credential__isnull", False), _connector="OR"
+                ),
+                name="endpoint_needs_credential",
+            ),
         ),
         migrations.AddConstraint(
-            model_name='endpoint',
-            constraint=models.CheckConstraint(condition=models.Q(models.Q(('input_price', None), ('input_price__gte', 0), _connector='OR'), models.Q(('output_price', None), ('output_price__gte', 0), _connector='OR')), name='endpoint_price_positive'),
+            model_name="endpoint",
+            constraint=models.CheckConstraint(
+                condition=models.Q(
+                    models.Q(("input_price", None), ("input_price__gte", 0), _connector="OR"),
+                    models.Q(("output_price", None), ("output_price__gte", 0), _connector="OR"),
+                ),
+                name="endpoint_price_positive",
+            ),
         ),
     ]

@@ -11,214 +11,391 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-
     initial = True
 
     dependencies = [
-        ('accounts', '0001_initial'),
+        ("accounts", "0001_initial"),
         migrations.swappable_dependency(settings.AUTH_USER_MODEL),
     ]
 
     operations = [
         migrations.CreateModel(
-            name='Prompt',
+            name="Prompt",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('slug', models.SlugField(max_length=100, verbose_name='slug')),
-                ('folder', models.CharField(blank=True, default='', max_length=200, verbose_name='folder')),
-                ('description', models.TextField(blank=True, default='', verbose_name='description')),
-                ('tags', django.contrib.postgres.fields.ArrayField(base_field=models.CharField(max_length=50), blank=True, default=list, size=None, verbose_name='tags')),
-                ('kind', models.CharField(choices=[('chat', 'Chat'), ('text', 'Text')], max_length=4, verbose_name='kind')),
-                ('created_at', models.DateTimeField(default=django.utils.timezone.now, verbose_name='created')),
-                ('updated_at', models.DateTimeField(default=django.utils.timezone.now, verbose_name='updated')),
-                ('archived_at', models.DateTimeField(null=True, verbose_name='archived')),
-                ('last_number', models.PositiveIntegerField(default=0, verbose_name='newest version')),
-                ('search_text', models.TextField(default='', verbose_name='slug, folder, description, tags and newest text, for search')),
-                ('created_by', models.ForeignKey(null=True, on_delete=django.db.models.deletion.PROTECT, related_name='+', to=settings.AUTH_USER_MODEL)),
-                ('project', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='prompts', to='accounts.project')),
+                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                ("slug", models.SlugField(max_length=100, verbose_name="slug")),
+                ("folder", models.CharField(blank=True, default="", max_length=200, verbose_name="folder")),
+                ("description", models.TextField(blank=True, default="", verbose_name="description")),
+                (
+                    "tags",
+                    django.contrib.postgres.fields.ArrayField(
+                        base_field=models.CharField(max_length=50),
+                        blank=True,
+                        default=list,
+                        size=None,
+                        verbose_name="tags",
+                    ),
+                ),
+                (
+                    "kind",
+                    models.CharField(choices=[("chat", "Chat"), ("text", "Text")], max_length=4, verbose_name="kind"),
+                ),
+                ("created_at", models.DateTimeField(default=django.utils.timezone.now, verbose_name="created")),
+                ("updated_at", models.DateTimeField(default=django.utils.timezone.now, verbose_name="updated")),
+                ("archived_at", models.DateTimeField(null=True, verbose_name="archived")),
+                ("last_number", models.PositiveIntegerField(default=0, verbose_name="newest version")),
+                (
+                    "search_text",
+                    models.TextField(
+                        default="", verbose_name="slug, folder, description, tags and newest text, for search"
+                    ),
+                ),
+                (
+                    "created_by",
+                    models.ForeignKey(
+                        null=True,
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="+",
+                        to=settings.AUTH_USER_MODEL,
+                    ),
+                ),
+                (
+                    "project",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.PROTECT, related_name="prompts", to="accounts.project"
+                    ),
+                ),
             ],
             options={
-                'verbose_name': 'prompt',
+                "verbose_name": "prompt",
             },
         ),
         migrations.CreateModel(
-            name='Label',
+            name="Label",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('name', models.SlugField(max_length=60, verbose_name='label')),
-                ('moved_at', models.DateTimeField(default=django.utils.timezone.now, verbose_name='moved')),
-                ('project', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='+', to='accounts.project')),
-                ('prompt', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='labels', to='prompts.prompt')),
+                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                ("name", models.SlugField(max_length=60, verbose_name="label")),
+                ("moved_at", models.DateTimeField(default=django.utils.timezone.now, verbose_name="moved")),
+                (
+                    "project",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.PROTECT, related_name="+", to="accounts.project"
+                    ),
+                ),
+                (
+                    "prompt",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.PROTECT, related_name="labels", to="prompts.prompt"
+                    ),
+                ),
             ],
             options={
-                'verbose_name': 'label',
+                "verbose_name": "label",
             },
         ),
         migrations.CreateModel(
-            name='PromptActivity',
+            name="PromptActivity",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('version_number', models.PositiveIntegerField(default=0)),
-                ('day', models.DateField()),
-                ('runs', models.PositiveIntegerField(default=0)),
-                ('failed', models.PositiveIntegerField(default=0)),
-                ('cost_usd', models.DecimalField(decimal_places=10, default=0, max_digits=20)),
-                ('prompt', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='activity', to='prompts.prompt')),
+                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                ("version_number", models.PositiveIntegerField(default=0)),
+                ("day", models.DateField()),
+                ("runs", models.PositiveIntegerField(default=0)),
+                ("failed", models.PositiveIntegerField(default=0)),
+                ("cost_usd", models.DecimalField(decimal_places=10, default=0, max_digits=20)),
+                (
+                    "prompt",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.PROTECT, related_name="activity", to="prompts.prompt"
+                    ),
+                ),
             ],
             options={
-                'verbose_name': 'activity',
+                "verbose_name": "activity",
             },
         ),
         migrations.CreateModel(
-            name='PromptSlug',
+            name="PromptSlug",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('slug', models.SlugField(max_length=100)),
-                ('created_at', models.DateTimeField(default=django.utils.timezone.now)),
-                ('project', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='+', to='accounts.project')),
-                ('prompt', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='old_slugs', to='prompts.prompt')),
+                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                ("slug", models.SlugField(max_length=100)),
+                ("created_at", models.DateTimeField(default=django.utils.timezone.now)),
+                (
+                    "project",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.PROTECT, related_name="+", to="accounts.project"
+                    ),
+                ),
+                (
+                    "prompt",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.PROTECT, related_name="old_slugs", to="prompts.prompt"
+                    ),
+                ),
             ],
             options={
-                'verbose_name': 'old slug',
+                "verbose_name": "old slug",
             },
         ),
         migrations.CreateModel(
-            name='PromptSpec',
+            name="PromptSpec",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('sha256', models.CharField(max_length=64)),
-                ('content', models.JSONField()),
-                ('created_at', models.DateTimeField(default=django.utils.timezone.now)),
-                ('project', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='+', to='accounts.project')),
+                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                ("sha256", models.CharField(max_length=64)),
+                ("content", models.JSONField()),
+                ("created_at", models.DateTimeField(default=django.utils.timezone.now)),
+                (
+                    "project",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.PROTECT, related_name="+", to="accounts.project"
+                    ),
+                ),
             ],
             options={
-                'verbose_name': 'prompt spec',
+                "verbose_name": "prompt spec",
             },
         ),
         migrations.CreateModel(
-            name='PromptVersion',
+            name="PromptVersion",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('number', models.PositiveIntegerField(verbose_name='version')),
-                ('content_sha256', models.CharField(max_length=64)),
-                ('closure_sha256', models.CharField(max_length=64)),
-                ('branch', models.CharField(default='main', max_length=60, verbose_name='branch')),
-                ('message', models.TextField(blank=True, default='', verbose_name='message')),
-                ('author_kind', models.CharField(max_length=10)),
-                ('author_name', models.CharField(max_length=120, verbose_name='author')),
-                ('created_at', models.DateTimeField(default=django.utils.timezone.now, verbose_name='saved')),
-                ('author', models.ForeignKey(null=True, on_delete=django.db.models.deletion.PROTECT, related_name='+', to=settings.AUTH_USER_MODEL)),
-                ('merge_parent', models.ForeignKey(null=True, on_delete=django.db.models.deletion.PROTECT, related_name='+', to='prompts.promptversion')),
-                ('parent', models.ForeignKey(null=True, on_delete=django.db.models.deletion.PROTECT, related_name='children', to='prompts.promptversion')),
-                ('prompt', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='versions', to='prompts.prompt')),
-                ('spec', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='versions', to='prompts.promptspec')),
+                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                ("number", models.PositiveIntegerField(verbose_name="version")),
+                ("content_sha256", models.CharField(max_length=64)),
+                ("closure_sha256", models.CharField(max_length=64)),
+                ("branch", models.CharField(default="main", max_length=60, verbose_name="branch")),
+                ("message", models.TextField(blank=True, default="", verbose_name="message")),
+                ("author_kind", models.CharField(max_length=10)),
+                ("author_name", models.CharField(max_length=120, verbose_name="author")),
+                ("created_at", models.DateTimeField(default=django.utils.timezone.now, verbose_name="saved")),
+                (
+                    "author",
+                    models.ForeignKey(
+                        null=True,
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="+",
+                        to=settings.AUTH_USER_MODEL,
+                    ),
+                ),
+                (
+                    "merge_parent",
+                    models.ForeignKey(
+                        null=True,
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="+",
+                        to="prompts.promptversion",
+                    ),
+                ),
+                (
+                    "parent",
+                    models.ForeignKey(
+                        null=True,
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="children",
+                        to="prompts.promptversion",
+                    ),
+                ),
+                (
+                    "prompt",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.PROTECT, related_name="versions", to="prompts.prompt"
+                    ),
+                ),
+                (
+                    "spec",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.PROTECT, related_name="versions", to="prompts.promptspec"
+                    ),
+                ),
             ],
             options={
-                'verbose_name': 'version',
+                "verbose_name": "version",
             },
         ),
         migrations.CreateModel(
-            name='LabelMove',
+            name="LabelMove",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('closure_sha256', models.CharField(blank=True, default='', max_length=64)),
-                ('authority', models.CharField(choices=[('direct', 'moved'), ('rollback', 'rolled back')], default='direct', max_length=12)),
-                ('reason', models.TextField(blank=True, default='', verbose_name='reason')),
-                ('actor_kind', models.CharField(max_length=10)),
-                ('actor_name', models.CharField(max_length=120, verbose_name='by')),
-                ('at', models.DateTimeField(default=django.utils.timezone.now, verbose_name='time')),
-                ('actor_user', models.ForeignKey(null=True, on_delete=django.db.models.deletion.PROTECT, related_name='+', to=settings.AUTH_USER_MODEL)),
-                ('label', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='moves', to='prompts.label')),
-                ('from_version', models.ForeignKey(null=True, on_delete=django.db.models.deletion.PROTECT, related_name='+', to='prompts.promptversion')),
-                ('to_version', models.ForeignKey(null=True, on_delete=django.db.models.deletion.PROTECT, related_name='+', to='prompts.promptversion')),
+                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                ("closure_sha256", models.CharField(blank=True, default="", max_length=64)),
+                (
+                    "authority",
+                    models.CharField(
+                        choices=[("direct", "moved"), ("rollback", "rolled back")], default="direct", max_length=12
+                    ),
+                ),
+                ("reason", models.TextField(blank=True, default="", verbose_name="reason")),
+                ("actor_kind", models.CharField(max_length=10)),
+                ("actor_name", models.CharField(max_length=120, verbose_name="by")),
+                ("at", models.DateTimeField(default=django.utils.timezone.now, verbose_name="time")),
+                (
+                    "actor_user",
+                    models.ForeignKey(
+                        null=True,
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="+",
+                        to=settings.AUTH_USER_MODEL,
+                    ),
+                ),
+                (
+                    "label",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.PROTECT, related_name="moves", to="prompts.label"
+                    ),
+                ),
+                (
+                    "from_version",
+                    models.ForeignKey(
+                        null=True,
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="+",
+                        to="prompts.promptversion",
+                    ),
+                ),
+                (
+                    "to_version",
+                    models.ForeignKey(
+                        null=True,
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="+",
+                        to="prompts.promptversion",
+                    ),
+                ),
             ],
             options={
-                'verbose_name': 'label move',
+                "verbose_name": "label move",
             },
         ),
         migrations.AddField(
-            model_name='label',
-            name='version',
-            field=models.ForeignKey(null=True, on_delete=django.db.models.deletion.PROTECT, related_name='labels', to='prompts.promptversion'),
+            model_name="label",
+            name="version",
+            field=models.ForeignKey(
+                null=True,
+                on_delete=django.db.models.deletion.PROTECT,
+                related_name="labels",
+                to="prompts.promptversion",
+            ),
         ),
         migrations.CreateModel(
-            name='Draft',
+            name="Draft",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('branch', models.CharField(default='main', max_length=60, verbose_name='branch')),
-                ('revision', models.PositiveIntegerField(default=1)),
-                ('content', models.JSONField(verbose_name='spec as typed; may be incomplete')),
-                ('heading', models.JSONField(default=dict, verbose_name='slug, folder, description and tags of a prompt that does not exist yet')),
-                ('created_at', models.DateTimeField(default=django.utils.timezone.now)),
-                ('updated_at', models.DateTimeField(default=django.utils.timezone.now, verbose_name='saved')),
-                ('collaborators', models.ManyToManyField(blank=True, related_name='+', to=settings.AUTH_USER_MODEL)),
-                ('owner', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='drafts', to=settings.AUTH_USER_MODEL)),
-                ('project', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='drafts', to='accounts.project')),
-                ('prompt', models.ForeignKey(null=True, on_delete=django.db.models.deletion.PROTECT, related_name='drafts', to='prompts.prompt')),
-                ('base_version', models.ForeignKey(null=True, on_delete=django.db.models.deletion.PROTECT, related_name='+', to='prompts.promptversion')),
+                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                ("branch", models.CharField(default="main", max_length=60, verbose_name="branch")),
+                ("revision", models.PositiveIntegerField(default=1)),
+                ("content", models.JSONField(verbose_name="spec as typed; may be incomplete")),
+                (
+                    "heading",
+                    models.JSONField(
+                        default=dict,
+                        verbose_name="slug, folder, description, tags of a new prompt",
+                    ),
+                ),
+                ("created_at", models.DateTimeField(default=django.utils.timezone.now)),
+                ("updated_at", models.DateTimeField(default=django.utils.timezone.now, verbose_name="saved")),
+                ("collaborators", models.ManyToManyField(blank=True, related_name="+", to=settings.AUTH_USER_MODEL)),
+                (
+                    "owner",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.PROTECT, related_name="drafts", to=settings.AUTH_USER_MODEL
+                    ),
+                ),
+                (
+                    "project",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.PROTECT, related_name="drafts", to="accounts.project"
+                    ),
+                ),
+                (
+                    "prompt",
+                    models.ForeignKey(
+                        null=True,
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="drafts",
+                        to="prompts.prompt",
+                    ),
+                ),
+                (
+                    "base_version",
+                    models.ForeignKey(
+                        null=True,
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="+",
+                        to="prompts.promptversion",
+                    ),
+                ),
             ],
             options={
-                'verbose_name': 'draft',
+                "verbose_name": "draft",
             },
         ),
         migrations.AddIndex(
-            model_name='prompt',
-            index=models.Index(fields=['project', 'folder', 'slug'], name='prompt_folder'),
+            model_name="prompt",
+            index=models.Index(fields=["project", "folder", "slug"], name="prompt_folder"),
         ),
         migrations.AddIndex(
-            model_name='prompt',
-            index=models.Index(fields=['project', '-updated_at', '-id'], name='prompt_newest'),
+            model_name="prompt",
+            index=models.Index(fields=["project", "-updated_at", "-id"], name="prompt_newest"),
         ),
         migrations.AddIndex(
-            model_name='prompt',
-            index=django.contrib.postgres.indexes.GinIndex(django.contrib.postgres.indexes.OpClass(django.db.models.functions.text.Upper('search_text'), name='gin_trgm_ops'), name='prompt_trigram'),
+            model_name="prompt",
+            index=django.contrib.postgres.indexes.GinIndex(
+                django.contrib.postgres.indexes.OpClass(
+                    django.db.models.functions.text.Upper("search_text"), name="gin_trgm_ops"
+                ),
+                name="prompt_trigram",
+            ),
         ),
         migrations.AddIndex(
-            model_name='prompt',
-            index=django.contrib.postgres.indexes.GinIndex(django.contrib.postgres.search.SearchVector('search_text', config='simple'), name='prompt_fulltext'),
+            model_name="prompt",
+            index=django.contrib.postgres.indexes.GinIndex(
+                django.contrib.postgres.search.SearchVector("search_text", config="simple"), name="prompt_fulltext"
+            ),
         ),
         migrations.AddIndex(
-            model_name='prompt',
-            index=django.contrib.postgres.indexes.GinIndex(fields=['tags'], name='prompt_tags'),
+            model_name="prompt",
+            index=django.contrib.postgres.indexes.GinIndex(fields=["tags"], name="prompt_tags"),
         ),
         migrations.AddConstraint(
-            model_name='prompt',
-            constraint=models.UniqueConstraint(fields=('project', 'slug'), name='prompt_slug_unique'),
+            model_name="prompt",
+            constraint=models.UniqueConstraint(fields=("project", "slug"), name="prompt_slug_unique"),
         ),
         migrations.AddIndex(
-            model_name='promptactivity',
-            index=models.Index(fields=['day', 'prompt'], name='activity_day'),
+            model_name="promptactivity",
+            index=models.Index(fields=["day", "prompt"], name="activity_day"),
         ),
         migrations.AddConstraint(
-            model_name='promptactivity',
-            constraint=models.UniqueConstraint(fields=('prompt', 'version_number', 'day'), name='activity_once_a_day'),
+            model_name="promptactivity",
+            constraint=models.UniqueConstraint(fields=("prompt", "version_number", "day"), name="activity_once_a_day"),
         ),
         migrations.AddConstraint(
-            model_name='promptslug',
-            constraint=models.UniqueConstraint(fields=('project', 'slug'), name='old_slug_unique'),
+            model_name="promptslug",
+            constraint=models.UniqueConstraint(fields=("project", "slug"), name="old_slug_unique"),
         ),
         migrations.AddConstraint(
-            model_name='promptspec',
-            constraint=models.UniqueConstraint(fields=('project', 'sha256'), name='spec_once'),
+            model_name="promptspec",
+            constraint=models.UniqueConstraint(fields=("project", "sha256"), name="spec_once"),
         ),
         migrations.AddConstraint(
-            model_name='promptversion',
-            constraint=models.UniqueConstraint(fields=('prompt', 'number'), name='version_number_unique'),
+            model_name="promptversion",
+            constraint=models.UniqueConstraint(fields=("prompt", "number"), name="version_number_unique"),
         ),
         migrations.AddIndex(
-            model_name='labelmove',
-            index=models.Index(fields=['label', '-at', '-id'], name='label_move_newest'),
+            model_name="labelmove",
+            index=models.Index(fields=["label", "-at", "-id"], name="label_move_newest"),
         ),
         migrations.AddConstraint(
-            model_name='label',
-            constraint=models.UniqueConstraint(fields=('prompt', 'name'), name='label_once_a_prompt'),
+            model_name="label",
+            constraint=models.UniqueConstraint(fields=("prompt", "name"), name="label_once_a_prompt"),
         ),
         migrations.AddConstraint(
-            model_name='label',
-            constraint=models.CheckConstraint(condition=models.Q(('name', 'latest'), _negated=True), name='label_latest_is_computed'),
+            model_name="label",
+            constraint=models.CheckConstraint(
+                condition=models.Q(("name", "latest"), _negated=True), name="label_latest_is_computed"
+            ),
         ),
         migrations.AddConstraint(
-            model_name='draft',
-            constraint=models.UniqueConstraint(condition=models.Q(('prompt__isnull', False)), fields=('prompt', 'owner', 'branch'), name='draft_once_a_person'),
+            model_name="draft",
+            constraint=models.UniqueConstraint(
+                condition=models.Q(("prompt__isnull", False)),
+                fields=("prompt", "owner", "branch"),
+                name="draft_once_a_person",
+            ),
         ),
     ]

@@ -208,5 +208,5 @@ def _refuse_foreign(actor: Actor, draft: Draft) -> None:
     person = _person(actor)
     if draft.owner_id == person.pk:
         return
-    if draft.pk is None or not draft.collaborators.filter(pk=person.pk).exists():
+    if draft.revision == 0 or not draft.collaborators.filter(pk=person.pk).exists():
         raise Forbidden(_("This draft belongs to somebody else, who has not shared it with you."))

@@ -141,7 +141,9 @@ def _locked(prompt: Prompt, name: str, *, create: bool = False) -> Label:
         raise Invalid(text, errors={"label": [text]})
     labels = Label.objects.select_for_update(of=("self",)).select_related("version")
     if create:
-        Label.objects.bulk_create([Label(project_id=prompt.project_id, prompt=prompt, name=name)], ignore_conflicts=True)
+        Label.objects.bulk_create(
+            [Label(project_id=prompt.project_id, prompt=prompt, name=name)], ignore_conflicts=True
+        )
     label = labels.filter(prompt=prompt, name=name).first()
     if label is None:
         raise NotFound(_("This prompt has no label “%s”.") % name)

@@ -135,8 +135,7 @@ def clean_heading(*, slug: str, folder: str, description: str, tags: Sequence[st
     clean_tags = list(dict.fromkeys(tag.strip() for tag in tags if tag.strip()))
     if len(clean_tags) > MAX_TAGS or any(len(tag) > MAX_TAG or "\x00" in tag or "," in tag for tag in clean_tags):
         errors["tags"] = [
-            _("At most %(tags)d tags of %(length)d characters, without commas.")
-            % {"tags": MAX_TAGS, "length": MAX_TAG}
+            _("At most %(tags)d tags of %(length)d characters, without commas.") % {"tags": MAX_TAGS, "length": MAX_TAG}
         ]
     if errors:
         raise Invalid(_("The prompt was not saved: please correct what is marked."), errors=errors)
@@ -145,7 +144,7 @@ def clean_heading(*, slug: str, folder: str, description: str, tags: Sequence[st
 
 def _refuse_taken_slug(project: Project, slug: str, prompt: Prompt | None = None) -> None:
     """A former slug stays taken by the prompt that it redirects to; that prompt itself may take it back."""
-    own = prompt.pk if prompt else None
+    own = prompt.pk if prompt else 0
     if Prompt.objects.filter(project=project, slug=slug).exclude(pk=own).exists():
         raise _taken(slug)
     if PromptSlug.objects.filter(project=project, slug=slug).exclude(prompt_id=own).exists():
