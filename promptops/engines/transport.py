@@ -23,7 +23,7 @@ MAX_RESPONSE_BYTES = 32 * 1024 * 1024
 """A whole answer of any model fits many times; what is longer is an attack or a defect, and must not fill the
 memory."""
 
-IDLE_CONNECTIONS = 256
+POOL_SIZE = 16
 IDLE_SECONDS = 30.0
 
 
@@ -45,24 +45,29 @@ def default_ssl_context() -> ssl.SSLContext:
     return httpx2.create_ssl_context(trust_env=False)
 
 
-class GuardedTransport(httpx2.AsyncHTTPTransport):
-    """httpx2's transport with a checking network backend and a limit on the size of answers."""
+class GuardedTransport(httpx2.AsyncBaseTransport):
+    """httpx2's transport with a checking network backend, a limit on the size of answers, and small pools.
+
+    httpcore2 looks at every connection of a pool whenever a request begins or ends, which at 128 connections is the
+    largest part of a call's CPU time. So requests go to the first pool with room, and pools are added as needed.
+    """
 
     def __init__(self, check_address: AddressCheck | None, ssl_context: ssl.SSLContext) -> None:
-        super().__init__(verify=ssl_context, trust_env=False)
-        # httpx2 has no argument for the network backend, so its (still unused) pool is replaced by one that has it.
-        self._pool = httpcore2.AsyncConnectionPool(
-            ssl_context=ssl_context,
-            max_connections=None,
-            max_keepalive_connections=IDLE_CONNECTIONS,
-            keepalive_expiry=IDLE_SECONDS,
-            network_backend=GuardedBackend(check_address),
-        )
+        self._check_address = check_address
+        self._ssl_context = ssl_context
+        self._pools: list[_Pool] = []
 
     async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
         # A compressed answer could unfold to any size, so none is asked for and none is taken.
         request.headers["Accept-Encoding"] = "identity"
-        response = await super().handle_async_request(request)
+        pool = self._pool_with_room()
+        pool.in_flight += 1
+        try:
+            response = await pool.handle_async_request(request)
+        except BaseException:
+            pool.in_flight -= 1
+            raise
+        response.stream = _LimitedStream(response.stream, pool)
         if response.headers.get("content-encoding", "identity").lower() != "identity":
             await response.aclose()
             raise EngineError(
@@ -70,15 +75,42 @@ class GuardedTransport(httpx2.AsyncHTTPTransport):
                 "The server sent a compressed answer that was not asked for.",
                 billed="maybe",
             )
-        response.stream = _LimitedStream(response.stream)
         return response
+
+    async def aclose(self) -> None:
+        for pool in self._pools:
+            await pool.aclose()
+
+    def _pool_with_room(self) -> _Pool:
+        for pool in self._pools:
+            if pool.in_flight < POOL_SIZE:
+                return pool
+        self._pools.append(_Pool(self._check_address, self._ssl_context))
+        return self._pools[-1]
+
+
+class _Pool(httpx2.AsyncHTTPTransport):
+    """A few connections, and how many requests use them."""
+
+    def __init__(self, check_address: AddressCheck | None, ssl_context: ssl.SSLContext) -> None:
+        super().__init__(verify=ssl_context, trust_env=False)
+        self.in_flight = 0
+        # httpx2 has no argument for the network backend, so its (still unused) pool is replaced by one that has it.
+        self._pool = httpcore2.AsyncConnectionPool(
+            ssl_context=ssl_context,
+            max_connections=None,
+            max_keepalive_connections=POOL_SIZE,
+            keepalive_expiry=IDLE_SECONDS,
+            network_backend=GuardedBackend(check_address),
+        )
 
 
 class _LimitedStream(httpx2.AsyncByteStream):
-    """Passes a body on until it grows past `MAX_RESPONSE_BYTES`."""
+    """Passes a body on until it grows past `MAX_RESPONSE_BYTES`; gives its place in the pool back when closed."""
 
-    def __init__(self, stream: Any) -> None:
+    def __init__(self, stream: Any, pool: _Pool) -> None:
         self._stream = stream
+        self._pool: _Pool | None = pool
 
     async def __aiter__(self) -> AsyncIterator[bytes]:
         received = 0
@@ -93,6 +125,9 @@ class _LimitedStream(httpx2.AsyncByteStream):
             yield chunk
 
     async def aclose(self) -> None:
+        if self._pool is not None:
+            self._pool.in_flight -= 1
+            self._pool = None
         await self._stream.aclose()
 
 
