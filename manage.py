@@ -7,19 +7,21 @@ import sys
 
 def main() -> None:
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "promptops.settings")
-    _data_dir_from_arguments(sys.argv[2:])
+    _environment_from_arguments(sys.argv[1:])
     from django.core.management import execute_from_command_line
 
     execute_from_command_line(sys.argv)
 
 
-def _data_dir_from_arguments(arguments: list[str]) -> None:
-    """`--data-dir` decides where the settings find their secrets and sockets, so it has to be known before they load."""
-    for position, argument in enumerate(arguments):
-        if argument == "--data-dir" and position + 1 < len(arguments):
-            os.environ["DATA_DIR"] = arguments[position + 1]
-        elif argument.startswith("--data-dir="):
-            os.environ["DATA_DIR"] = argument.partition("=")[2]
+def _environment_from_arguments(arguments: list[str]) -> None:
+    """The settings follow from the data directory (secrets, sockets) and the port, so both come first."""
+    names = {"--data-dir": "DATA_DIR"}
+    if arguments[:1] == ["up"]:
+        names["--port"] = "PORT"
+    for argument, following in zip(arguments, [*arguments[1:], ""], strict=True):
+        option, equals, value = argument.partition("=")
+        if option in names:
+            os.environ[names[option]] = value if equals else following
 
 
 if __name__ == "__main__":

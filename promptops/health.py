@@ -1,11 +1,83 @@
 """`/healthz`: the process lives. `/readyz`: everything it needs is there, part by part."""
 
+import datetime as dt
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+import redis
+from django.conf import settings
+from django.db import connection
+from django.db.migrations.executor import MigrationExecutor
 from django.http import HttpRequest, JsonResponse
+from django.utils import timezone
+from django.views.decorators.cache import never_cache
+from django.views.decorators.http import require_safe
+
+from promptops.runs.models import Worker
+
+QUEUES = ("api", "local")
+WORKER_SILENCE = dt.timedelta(seconds=30)  # a worker that said nothing for longer counts as gone
+
+Part = dict[str, Any]
 
 
+@require_safe
+@never_cache
 def healthz(request: HttpRequest) -> JsonResponse:
     return JsonResponse({"status": "ok"})
 
 
+@require_safe
+@never_cache
 def readyz(request: HttpRequest) -> JsonResponse:
-    return JsonResponse({"status": "ok"})
+    """200 when every part is there, 503 otherwise; each part says whether it is `ok`, and what is wrong."""
+    checks: dict[str, Callable[[], Part]] = {"database": _database, "broker": _broker, "migrations": _migrations}
+    parts = {name: _outcome(check) for name, check in checks.items()}
+    parts.update({f"worker-{queue}": _outcome(partial(_worker, queue)) for queue in QUEUES})
+    ok = all(part["ok"] for part in parts.values())
+    response = JsonResponse({"status": "ok" if ok else "unavailable", "parts": parts}, status=200 if ok else 503)
+    response._has_been_logged = True  # type: ignore[attr-defined]  # Django: every 503 is an error in the log; this one is an answer
+    return response
+
+
+def _outcome(check: Callable[[], Part]) -> Part:
+    """A part that cannot be asked is a part that is missing. Only the kind of error is told: this page is public."""
+    try:
+        return check()
+    except Exception as error:
+        return {"ok": False, "error": type(error).__name__}
+
+
+def _database() -> Part:
+    with connection.cursor() as cursor:
+        # With the C locale PostgreSQL finds no trigrams in Chinese text, and search would silently find nothing.
+        cursor.execute("SELECT cardinality(show_trgm('提示'))")
+        if not cursor.fetchone()[0]:
+            return {"ok": False, "error": "The database was not created with a UTF-8 locale (use C.UTF-8)."}
+    return {"ok": True}
+
+
+def _broker() -> Part:
+    with redis.Redis.from_url(settings.VALKEY_URL, socket_timeout=2, socket_connect_timeout=2) as client:
+        return {"ok": bool(client.ping())}
+
+
+_migrated = False
+
+
+def _migrations() -> Part:
+    global _migrated
+    if not _migrated:  # what was applied stays applied; reading every migration at each question would be slow
+        executor = MigrationExecutor(connection)
+        pending = executor.migration_plan(executor.loader.graph.leaf_nodes())
+        if pending:
+            return {"ok": False, "error": f"{len(pending)} migrations are not applied."}
+        _migrated = True
+    return {"ok": True}
+
+
+def _worker(queue: str) -> Part:
+    alive = Worker.objects.filter(queue=queue, seen_at__gt=timezone.now() - WORKER_SILENCE)
+    count = alive.count()
+    return {"ok": True, "workers": count} if count else {"ok": False, "error": f"No worker serves the queue {queue!r}."}

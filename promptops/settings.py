@@ -163,6 +163,8 @@ RUN_MAX_CLAIMS = env_int("RUN_MAX_CLAIMS", 3)
 RUN_SLOTS = env_int("RUN_SLOTS", 64)  # runs in flight in one child of the `api` worker
 # Hosts, host:port or networks (CIDR) that a provider's base_url may reach although they are private or link-local.
 ALLOWED_PROVIDER_HOSTS = env_list("ALLOWED_PROVIDER_HOSTS")
+# What every new project begins with: services of the upper apps, called with the project in its transaction.
+NEW_PROJECT_STEPS = ["promptops.catalog.services.ensure_local_endpoint"]
 ALLOW_SCRIPTED_PROVIDER = env_bool("ALLOW_SCRIPTED_PROVIDER")  # the deterministic engine of the tests
 
 # --- Applications --------------------------------------------------------------------------------------------------
@@ -204,6 +206,7 @@ MIDDLEWARE = [
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "django_htmx.middleware.HtmxMiddleware",
+    "promptops.core.middleware.AppErrorMiddleware",
 ]
 ROOT_URLCONF = "promptops.urls"
 WSGI_APPLICATION = "promptops.wsgi.application"
@@ -221,6 +224,7 @@ TEMPLATES = [
                 "django.contrib.auth.context_processors.auth",
                 "django.contrib.messages.context_processors.messages",
                 "csp.context_processors.nonce",
+                "promptops.shell.context",
             ],
         },
     },
@@ -252,7 +256,8 @@ TIME_ZONE = "UTC"
 
 STATIC_URL = "/static/"
 STATIC_ROOT = Path(env_str("STATIC_ROOT", str(BASE_DIR / "staticfiles")))
-STATICFILES_DIRS = [BASE_DIR / "static"]
+# What npm built, and images; the sources beside them are not for browsers.
+STATICFILES_DIRS = [("dist", BASE_DIR / "static" / "dist"), ("img", BASE_DIR / "static" / "img")]
 STATIC_MANIFEST = env_bool("STATIC_MANIFEST", not DEBUG)  # hashed names, served for a year; needs collectstatic
 STORAGES = {
     "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},

