@@ -1,0 +1,103 @@
+"""The texts that scripts show. They are translated here and travel in the page, so scripts need no catalogue."""
+
+from __future__ import annotations
+
+from django.utils.translation import gettext as _
+
+
+def client_strings() -> dict[str, str]:
+    """Return key → text in the language of the request; ``{name}`` is filled in by the script."""
+    return {**_shell(), **_editor(), **_runs()}
+
+
+def _shell() -> dict[str, str]:
+    return {
+        "close": _("Close"),
+        "copied": _("Copied"),
+        "copy_failed": _("The browser did not allow copying. Select the text and copy it by hand."),
+        "confirm_title": _("Are you sure?"),
+        "confirm_action": _("Go on"),
+        "just_now": _("just now"),
+        "palette_go": _("Go to"),
+        "palette_do": _("Command"),
+        "rows_shown": _("{count} rows"),
+        "signed_out": _("You are signed out. Sign in again in another tab, then repeat this; what you typed is kept."),
+        "forbidden": _("Your role does not allow this."),
+        "not_found": _("This no longer exists. Reload the page."),
+        "too_many": _("Too many requests. Wait a little and try again."),
+        "server_error": _("The server answered with error {status}. Try again; if it stays, its log says why."),
+        "offline": _("The server cannot be reached. Check the connection and try again."),
+        "timeout": _("The server took too long to answer. Try again."),
+    }
+
+
+def _editor() -> dict[str, str]:
+    return {
+        "role": _("Role"),
+        "message_number": _("Message {number}"),
+        "message_text": _("Text of message {number}"),
+        "placeholder_name": _("Name of the placeholder"),
+        "placeholder_kind": _("Placeholder"),
+        "placeholder_help": _("Takes a list of messages, such as the conversation so far"),
+        "message_hint": _("Write the message…"),
+        "text_hint": _("Write the prompt…"),
+        "move_up": _("Move message {number} up (Alt+↑)"),
+        "move_down": _("Move message {number} down (Alt+↓)"),
+        "drag": _("Drag message {number}"),
+        "remove_message": _("Remove message {number}"),
+        "removed": _("Message removed."),
+        "undo": _("Undo"),
+        "moved_to": _("Message moved to place {number}"),
+        "parts_note": _("This message has parts that are not text; they are kept as they are: {kinds}."),
+        "part_text": _("Part {part} of message {number}"),
+        "characters": _("{count} characters"),
+        "variable_type": _("Type of {name}"),
+        "variable_value": _("Value of {name} for the preview and the run"),
+        "variable_default": _("Default"),
+        "variable_example": _("Example"),
+        "variable_description": _("Description"),
+        "variable_max_length": _("Longest value (characters)"),
+        "variable_required": _("Required"),
+        "variable_untrusted": _("Comes from outside (untrusted)"),
+        "variable_settings": _("Settings of {name}"),
+        "variable_remove": _("Forget {name}, which no message uses"),
+        "variable_unused": _("not used"),
+        "variables_none": _("No variables yet. Type {sample} in a message."),
+        "variable_json_error": _("This is not valid JSON: {detail}"),
+        "json_error": _("Not valid JSON, line {line}: {detail}"),
+        "saving": _("Saving…"),
+        "saved_at": _("Saved {time}"),
+        "unsaved": _("Not saved yet"),
+        "offline_kept": _("Offline – kept in this browser"),
+        "signed_out_kept": _("Signed out – kept in this browser"),
+        "save_failed": _("Not saved: {detail}"),
+        "restored": _("What you typed before was brought back from this browser."),
+        "restore_offer": _("This browser keeps a newer text of {time} that never reached the server."),
+        "restore_use": _("Bring it back"),
+        "restore_drop": _("Drop it"),
+        "conflict_title": _("Somebody else changed this draft"),
+        "conflict_text": _("{author} saved it at {time}. Nothing is lost: choose which text goes on."),
+        "conflict_mine": _("Yours"),
+        "conflict_theirs": _("Theirs"),
+        "conflict_keep": _("Keep mine"),
+        "conflict_take": _("Take theirs"),
+        "conflict_copy": _("Copy mine"),
+        "someone": _("Somebody"),
+    }
+
+
+def _runs() -> dict[str, str]:
+    return {
+        "run_queued": _("Waiting for a worker"),
+        "run_running": _("Running"),
+        "run_succeeded": _("Succeeded"),
+        "run_failed": _("Failed"),
+        "run_cancelled": _("Cancelled"),
+        "run_blocked": _("Blocked"),
+        "run_cancelling": _("Cancelling…"),
+        "run_reconnecting": _("The connection was lost; connecting again…"),
+        "run_ended": _("The run has ended: {status}"),
+        "milliseconds": _("{count} ms"),
+        "seconds": _("{count} s"),
+        "lineage_label": _("Lineage: {path}"),
+    }

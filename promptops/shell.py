@@ -1,0 +1,107 @@
+"""The frame around every page: navigation, theme, sidebar. A context processor, so that views know nothing of it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from django.http import HttpRequest
+from django.urls import NoReverseMatch, reverse
+from django.utils.functional import Promise
+from django.utils.translation import gettext_lazy as _
+
+from promptops.accounts.models import Project, Role
+
+THEMES = ("light", "dark", "auto")
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One line of the sidebar.
+
+    ``namespaces`` and ``routes`` make it the current one; ``role`` is the least that sees it.
+    """
+
+    label: str | Promise
+    route: str
+    icon: str
+    shortcut: str
+    namespaces: tuple[str, ...] = ()
+    routes: tuple[str, ...] = ()
+    role: Role = Role.VIEWER
+
+
+ENTRIES = (
+    Entry(_("Home"), "accounts:project-home", icon="home", shortcut="g h", routes=("accounts:project-home",)),
+    Entry(_("Prompts"), "prompts:list", icon="message-2-code", shortcut="g p", namespaces=("prompts",)),
+    Entry(_("Runs"), "runs:list", icon="player-play", shortcut="g r", namespaces=("runs",)),
+    Entry(_("Models"), "catalog:endpoint-list", icon="cpu", shortcut="g m", namespaces=("catalog",)),
+    Entry(_("Audit"), "audit:list", icon="shield-check", shortcut="g a", namespaces=("audit",), role=Role.ADMIN),
+    Entry(
+        _("Settings"),
+        "accounts:members",
+        icon="settings",
+        shortcut="g s",
+        routes=(
+            "accounts:members",
+            "accounts:tokens",
+            "accounts:project-settings",
+            "catalog:credential-list",
+            "catalog:credential-create",
+        ),
+    ),
+)
+
+
+def context(request: HttpRequest) -> dict[str, Any]:
+    """Return ``ui_theme``, ``ui_sidebar``, ``nav`` and ``palette_search_url`` for the base template."""
+    project: Project | None = getattr(request, "project", None)
+    return {
+        "ui_theme": _theme(request),
+        "ui_sidebar": "collapsed" if request.COOKIES.get("sidebar") == "collapsed" else "open",
+        "nav": _navigation(request, project) if project else [],
+        "palette_search_url": _url("prompts:search", project) if project else "",
+    }
+
+
+def _theme(request: HttpRequest) -> str:
+    """The cookie (this browser's choice), else the person's own setting, else the system's."""
+    chosen = request.COOKIES.get("theme") or getattr(getattr(request, "user", None), "theme", "")
+    return chosen if chosen in THEMES else "auto"
+
+
+def _url(route: str, project: Project) -> str:
+    try:
+        return reverse(route, args=[project.slug])
+    except NoReverseMatch:
+        return ""
+
+
+def _navigation(request: HttpRequest, project: Project) -> list[dict[str, Any]]:
+    actor = getattr(request, "actor", None)
+    role = actor.role_in(project) if actor else None
+    items = []
+    current = _current_entry(request)
+    for entry in ENTRIES:
+        url = _url(entry.route, project)
+        if url and role is not None and role.includes(entry.role):
+            items.append(
+                {
+                    "label": entry.label,
+                    "url": url,
+                    "icon": entry.icon,
+                    "shortcut": entry.shortcut,
+                    "current": entry is current,
+                }
+            )
+    return items
+
+
+def _current_entry(request: HttpRequest) -> Entry | None:
+    match = request.resolver_match
+    if match is None:
+        return None
+    for entry in ENTRIES:
+        if match.view_name in entry.routes:
+            return entry
+    return next((entry for entry in ENTRIES if match.namespace in entry.namespaces), None)

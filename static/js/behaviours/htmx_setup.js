@@ -1,0 +1,45 @@
+// htmx with our rules: the CSRF token on every write, a progress line after 300 ms, and no failure that nobody sees.
+import { csrfToken } from "../lib/http.js";
+import { t } from "../lib/strings.js";
+import { toast } from "./toasts.js";
+
+const SLOW_AFTER_MS = 300;
+let running = 0;
+let timer = 0;
+
+function showProgress() {
+  document.getElementById("progress-line")?.classList.toggle("is-busy", running > 0);
+}
+
+document.addEventListener("htmx:configRequest", (event) => {
+  if (event.detail.verb !== "get") event.detail.headers["X-CSRFToken"] = csrfToken();
+});
+document.addEventListener("htmx:beforeRequest", () => {
+  running += 1;
+  clearTimeout(timer);
+  timer = setTimeout(showProgress, SLOW_AFTER_MS);
+});
+document.addEventListener("htmx:afterRequest", () => {
+  running = Math.max(0, running - 1);
+  if (running === 0) {
+    clearTimeout(timer);
+    showProgress();
+  }
+});
+
+document.addEventListener("htmx:responseError", (event) => {
+  const { status, responseText } = event.detail.xhr;
+  let detail = "";
+  try {
+    detail = JSON.parse(responseText).detail ?? "";
+  } catch {
+    // An HTML error page: the status alone says enough for a short message.
+  }
+  if (status === 401) toast(t("signed_out"), "error");
+  else if (status === 403) toast(detail || t("forbidden"), "error");
+  else if (status === 404) toast(detail || t("not_found"), "error");
+  else if (status === 429) toast(detail || t("too_many"), "warning");
+  else toast(detail || t("server_error", { status }), "error");
+});
+document.addEventListener("htmx:sendError", () => toast(t("offline"), "error"));
+document.addEventListener("htmx:timeout", () => toast(t("timeout"), "error"));
