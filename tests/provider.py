@@ -53,6 +53,7 @@ FAILURES: dict[str, tuple[int, str, str]] = {
     "content_filter": (400, "content_filter", "The prompt was filtered by the content management policy."),
     "bad_request": (400, "invalid_value", "Invalid value for 'temperature'."),
 }
+MODELS = ("test-model", "test-model-large")
 REASONS = {200: "OK", 307: "Temporary Redirect", 404: "Not Found"}
 PROTOCOLS: dict[str, Protocol] = {"/v1/chat/completions": OpenAIProtocol(), "/v1/messages": AnthropicProtocol()}
 
@@ -201,6 +202,8 @@ class _Connection(asyncio.Protocol):
             self.control(path, body)
         elif path in PROTOCOLS:
             await self.call(PROTOCOLS[path], headers, body)
+        elif method == "GET" and path.partition("?")[0] == "/v1/models":
+            self.list_models(headers)
         else:
             self.send_json(404, {"error": {"message": f"Unknown path {path}", "type": "not_found_error"}})
 
@@ -211,9 +214,18 @@ class _Connection(asyncio.Protocol):
             self.provider.reset()
         self.send_json(200, self.provider.summary() if path == "/control/calls" else {"ok": True})
 
+    def list_models(self, headers: dict[str, str]) -> None:
+        """Both protocols list models under the same path and in nearly the same shape."""
+        if (key := _key(headers)).startswith("wrong"):
+            status, code, message = FAILURES["auth"]
+            error = PROTOCOLS["/v1/chat/completions"].error(status, code, message.format(key=key))
+            self.send_json(status, error)
+            return
+        self.send_json(200, {"object": "list", "data": [{"id": name, "object": "model"} for name in MODELS]})
+
     async def call(self, protocol: Protocol, headers: dict[str, str], body: dict[str, Any]) -> None:
         provider = self.provider
-        key = headers.get("x-api-key") or headers.get("authorization", "").removeprefix("Bearer ").strip()
+        key = _key(headers)
         model = str(body.get("model"))
         call = Call(len(provider.calls) + 1, key, model, bool(body.get("stream")), body, headers)
         call.peer = self.transport.get_extra_info("peername")[:2]
@@ -318,6 +330,10 @@ class _Connection(asyncio.Protocol):
 
     def write_chunk(self, content: bytes) -> None:
         self.transport.write(b"%x\r\n%s\r\n" % (len(content), content))
+
+
+def _key(headers: dict[str, str]) -> str:
+    return headers.get("x-api-key") or headers.get("authorization", "").removeprefix("Bearer ").strip()
 
 
 async def _main() -> None:

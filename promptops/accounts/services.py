@@ -5,11 +5,13 @@ from __future__ import annotations
 import datetime as dt
 import re
 
+from django.conf import settings
 from django.contrib.auth.password_validation import validate_password
 from django.core.exceptions import ValidationError
 from django.core.validators import validate_email
 from django.db import IntegrityError, transaction
 from django.utils import timezone
+from django.utils.module_loading import import_string
 from django.utils.text import slugify
 from django.utils.translation import gettext as _
 
@@ -110,6 +112,8 @@ def redeem_sign_in_link(secret: str) -> User:
 def create_project(actor: Actor, *, name: str, slug: str = "", description: str = "") -> Project:
     """Create a project; the person who does becomes its owner. A token cannot.
 
+    The apps above add what every project begins with (``settings.NEW_PROJECT_STEPS``), such as the embedded model.
+
     Raises:
         Invalid: no name, or the slug is malformed or taken.
     """
@@ -126,6 +130,8 @@ def create_project(actor: Actor, *, name: str, slug: str = "", description: str 
     if actor.user is not None:
         Membership.objects.create(project=project, user=actor.user, role=Role.OWNER)
     audit.record(actor, "project.created", project_id=project.pk, target_kind="project", target_id=project.pk)
+    for step in settings.NEW_PROJECT_STEPS:
+        import_string(step)(project)
     return project
 
 

@@ -31,6 +31,8 @@ class Credential(models.Model):
     created_by = models.ForeignKey(User, on_delete=models.PROTECT, null=True, related_name="+")
     created_at = models.DateTimeField(_("created"), default=timezone.now)
     archived_at = models.DateTimeField(null=True)
+    tested_at = models.DateTimeField(_("tested"), null=True)
+    test_error = models.TextField(_("what the last test met; empty: it worked"), blank=True, default="")
 
     class Meta:
         verbose_name = _("credential")
@@ -42,6 +44,10 @@ class Credential(models.Model):
 
     def __str__(self) -> str:
         return f"{self.name} (…{self.last_four})"
+
+    @property
+    def is_live(self) -> bool:
+        return self.archived_at is None
 
 
 class Endpoint(models.Model):
@@ -55,7 +61,9 @@ class Endpoint(models.Model):
     slug = models.SlugField(_("slug"), max_length=80)
     name = models.CharField(_("name"), max_length=120)
     provider = models.CharField(_("provider"), max_length=20, choices=Provider)
-    credential = models.ForeignKey(Credential, on_delete=models.PROTECT, null=True, blank=True, related_name="endpoints")
+    credential = models.ForeignKey(
+        Credential, on_delete=models.PROTECT, null=True, blank=True, related_name="endpoints"
+    )
     model_name = models.CharField(_("model"), max_length=200)
     description = models.TextField(_("model card"), blank=True, default="")
     context_window = models.PositiveIntegerField(_("context window (tokens)"), null=True, blank=True)
@@ -64,8 +72,14 @@ class Endpoint(models.Model):
     cached_input_price = models.DecimalField(
         _("cached input price"), max_digits=20, decimal_places=10, null=True, blank=True
     )
-    cache_write_price = models.DecimalField(_("cache write price"), max_digits=20, decimal_places=10, null=True, blank=True)
+    cache_write_price = models.DecimalField(
+        _("cache write price"), max_digits=20, decimal_places=10, null=True, blank=True
+    )
     price_source = models.CharField(_("price from"), max_length=80, blank=True, default="")
+    priced_at = models.DateTimeField(_("price noted"), null=True, blank=True)
+    price_limit = models.PositiveIntegerField(
+        _("input tokens up to which the price holds; the provider charges more above"), null=True, blank=True
+    )
     parameters = models.JSONField(_("default parameters"), default=dict, blank=True)
     is_default = models.BooleanField(_("default"), default=False)
     created_by = models.ForeignKey(User, on_delete=models.PROTECT, null=True, related_name="+")
@@ -84,7 +98,8 @@ class Endpoint(models.Model):
                 name="endpoint_needs_credential",
             ),
             models.CheckConstraint(
-                condition=(Q(input_price=None) | Q(input_price__gte=0)) & (Q(output_price=None) | Q(output_price__gte=0)),
+                condition=(Q(input_price=None) | Q(input_price__gte=0))
+                & (Q(output_price=None) | Q(output_price__gte=0)),
                 name="endpoint_price_positive",
             ),
         ]
@@ -96,3 +111,12 @@ class Endpoint(models.Model):
     def queue(self) -> str:
         """The Celery queue whose workers can run it."""
         return "local" if self.provider == Provider.LOCAL else "api"
+
+    @property
+    def model_folder(self) -> str:
+        """The folder below ``LOCAL_MODELS_DIR`` in which a local model lies: the last part of its name."""
+        return self.model_name.rpartition("/")[2]
+
+    @property
+    def has_price(self) -> bool:
+        return self.input_price is not None and self.output_price is not None
