@@ -43,6 +43,14 @@ def get_prompt(project: Project, slug: str) -> Prompt:
     raise NotFound(_("This project has no prompt “%s”.") % slug[:100])
 
 
+def find_prompt(project: Project, slug: str) -> Prompt:
+    """Return a prompt by its present or a former slug: for names inside a body, which no redirect can correct."""
+    try:
+        return get_prompt(project, slug)
+    except Moved as moved:
+        return get_prompt(project, moved.slug)
+
+
 def get_version(prompt: Prompt, *, label: str | None = None, number: int | None = None) -> PromptVersion:
     """Return the version under a label, or by its number; without either, the one under ``production``.
 
@@ -141,11 +149,15 @@ class Activity:
     cost_usd: Any = 0
 
 
+def activity_since(*, days: int = 7) -> dt.date:
+    """Return the first of the last days, today among them."""
+    return timezone.now().date() - dt.timedelta(days=days - 1)
+
+
 def activity_of(prompt_ids: list[int], *, days: int = 7) -> dict[int, Activity]:
     """Return the activity by prompt id."""
-    since = timezone.now().date() - dt.timedelta(days=days - 1)
     rows = (
-        PromptActivity.objects.filter(prompt_id__in=prompt_ids, day__gte=since)
+        PromptActivity.objects.filter(prompt_id__in=prompt_ids, day__gte=activity_since(days=days))
         .values("prompt_id")
         .annotate(total=Sum("runs"), failures=Sum("failed"), cost=Sum("cost_usd"))
     )

@@ -48,17 +48,27 @@ def move_label(
 
 
 @transaction.atomic
-def remove_label(actor: Actor, prompt: Prompt, name: str, *, reason: str = "") -> LabelMove | None:
-    """Take a label off: ``resolve`` by it answers 404 from then on. Its history stays."""
+def remove_label(
+    actor: Actor, prompt: Prompt, name: str, *, reason: str = "", expected: int | None = None
+) -> LabelMove | None:
+    """Take a label off: ``resolve`` by it answers 404 from then on. Its history stays. ``expected`` as in ``move_label``."""
     require(actor, prompt.project, Permission.WRITE)
-    return _move(actor, prompt, name, None, reason, LabelMove.Authority.DIRECT, None)
+    return _move(actor, prompt, name, None, reason, LabelMove.Authority.DIRECT, expected)
 
 
 @transaction.atomic
 def rollback_label(
-    actor: Actor, prompt: Prompt, name: str, *, version: PromptVersion | None = None, reason: str = ""
+    actor: Actor,
+    prompt: Prompt,
+    name: str,
+    *,
+    version: PromptVersion | None = None,
+    reason: str = "",
+    expected: int | None = None,
 ) -> LabelMove | None:
     """Point a label back at a version that stood under it: the one before the present one, unless another is named.
+
+    ``expected`` as in ``move_label``.
 
     Raises:
         Conflict: nothing stood there before, or the named version never did (code ``never_live``).
@@ -73,7 +83,7 @@ def rollback_label(
         raise Conflict(
             _("There is nothing to roll back to: no other version has stood under this label."), code="never_live"
         )
-    return _move(actor, prompt, name, move.to_version, reason, LabelMove.Authority.ROLLBACK, None)
+    return _move(actor, prompt, name, move.to_version, reason, LabelMove.Authority.ROLLBACK, expected)
 
 
 def _move(
