@@ -1,4 +1,4 @@
-"""Tables as CSV: UTF-8 with a byte-order mark (spreadsheets need it for Chinese), and no cell that runs as a formula."""
+"""Tables as CSV: UTF-8 with a byte-order mark (spreadsheets want it), and no cell runs as a formula."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
 
 
 def csv_response(name: str, header: Sequence[Any], rows: Iterable[Sequence[Any]]) -> StreamingHttpResponse:
-    """Answer with ``<name>.csv``. Rows are written as they are read; None is an empty cell, times are ISO 8601 in UTC."""
+    """Answer with ``<name>.csv``. Rows are read as they are sent; None is an empty cell, times are ISO 8601 in UTC."""
     response = StreamingHttpResponse(_lines(header, rows), content_type="text/csv; charset=utf-8")
     response["Content-Disposition"] = f'attachment; filename="{name}.csv"'
     return response

@@ -51,7 +51,10 @@ def move_label(
 def remove_label(
     actor: Actor, prompt: Prompt, name: str, *, reason: str = "", expected: int | None = None
 ) -> LabelMove | None:
-    """Take a label off: ``resolve`` by it answers 404 from then on. Its history stays. ``expected`` as in ``move_label``."""
+    """Take a label off: ``resolve`` by it answers 404 from then on. Its history stays.
+
+    ``expected`` as in ``move_label``.
+    """
     require(actor, prompt.project, Permission.WRITE)
     return _move(actor, prompt, name, None, reason, LabelMove.Authority.DIRECT, expected)
 
