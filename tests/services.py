@@ -99,9 +99,10 @@ def clean(directory: Path, name: str) -> None:
         names = sql.SQL(", ").join(sql.Identifier(table) for table in tables)
         connection.execute(sql.SQL("TRUNCATE {} CASCADE").format(names))
         for table, content in _initial_rows(directory, tables).items():
-            with connection.cursor() as cursor, cursor.copy(
-                sql.SQL("COPY {} FROM STDIN").format(sql.Identifier(table))
-            ) as copy:
+            with (
+                connection.cursor() as cursor,
+                cursor.copy(sql.SQL("COPY {} FROM STDIN").format(sql.Identifier(table))) as copy,
+            ):
                 copy.write(content)
 
 

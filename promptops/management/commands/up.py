@@ -12,10 +12,12 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import django
 from django.conf import settings
 from django.core.management import call_command, get_commands
 from django.core.management.base import BaseCommand, CommandError, CommandParser
-from django.db import connections
+from django.db import DatabaseError, connections
+from django.db.migrations.recorder import MigrationRecorder
 
 from promptops.core.installation import Installation, InstallationError
 from promptops.management.services.children import Children
@@ -55,17 +57,15 @@ class Command(BaseCommand):
         try:
             for child in self.children.services(database=settings.EMBEDDED_DATABASE, broker=settings.EMBEDDED_VALKEY):
                 supervisor.start(child)
-            together = self._is_prepared()
-            if not together and not supervisor.stopping:
+            if not self._is_prepared() and not supervisor.stopping:
                 self._prepare()
             for child in self.children.application():
                 if not supervisor.stopping:
                     supervisor.start(child)
-            if together and not supervisor.stopping:
-                self._prepare()  # nothing to do, most likely; found out while the others import
-            if not supervisor.stopping and "prepare_model" in get_commands():
-                supervisor.start(self.children.model_preparation())
             self._announce(supervisor, began)
+            for child in self.children.late():
+                if not supervisor.stopping:
+                    supervisor.start(child)
             supervisor.watch(until=lambda: False)
         finally:
             self._say("Stopping …")
@@ -107,9 +107,14 @@ class Command(BaseCommand):
                 ) from None
 
     def _is_prepared(self) -> bool:
-        """Whether this code has migrated this data directory before, so that the children may start at once."""
-        with contextlib.suppress(FileNotFoundError):
-            return self._stamp().read_text() == _fingerprint()
+        """Whether everything was done before by this same code: a second's work that a second start can save.
+
+        The database is asked too: it may have been restored from an older dump.
+        """
+        with contextlib.suppress(FileNotFoundError, DatabaseError):
+            if self._stamp().read_text() == _fingerprint() and not self._static_is_stale():
+                applied = MigrationRecorder(connections["default"]).applied_migrations()
+                return all((path.parts[-3], path.stem) in applied for path in _migrations())
         return False
 
     def _stamp(self) -> Path:
@@ -117,22 +122,19 @@ class Command(BaseCommand):
 
     def _prepare(self) -> None:
         """Database schema, static files, and at the very first start the demo project."""
-        self._check()
+        self.check()
         if "owner" in settings.DATABASES:
             call_command("migrate", verbosity=0, interactive=False)
-        self._collect_static()
+        if self._static_is_stale():
+            call_command("collectstatic", verbosity=0, interactive=False)
         self._make_demo_once()
         connections.close_all()
         self._stamp().write_text(_fingerprint())
 
-    def _check(self) -> None:
-        self.check()
-
-    def _collect_static(self) -> None:
-        """Only when a source is newer than what was collected."""
-        manifest = settings.STATIC_ROOT / "staticfiles.json"
-        if settings.STATIC_MANIFEST and not (manifest.exists() and manifest.stat().st_mtime >= _newest_static()):
-            call_command("collectstatic", verbosity=0, interactive=False)
+    def _static_is_stale(self) -> bool:
+        manifest: Path = settings.STATIC_ROOT / "staticfiles.json"
+        fresh = manifest.exists() and manifest.stat().st_mtime >= _newest_static()
+        return bool(settings.STATIC_MANIFEST and not fresh)
 
     def _make_demo_once(self) -> None:
         from promptops.accounts.models import User
@@ -224,10 +226,14 @@ class Command(BaseCommand):
 
 def _fingerprint() -> str:
     """Changes with every migration that is added or edited."""
-    digest = hashlib.sha256()
-    for path in sorted(Path(settings.BASE_DIR, "promptops").glob("*/migrations/*.py")):
+    digest = hashlib.sha256(django.__version__.encode())
+    for path in _migrations():
         digest.update(path.name.encode() + path.read_bytes())
     return digest.hexdigest()
+
+
+def _migrations() -> list[Path]:
+    return sorted(Path(settings.BASE_DIR, "promptops").glob("*/migrations/[0-9]*.py"))
 
 
 def _newest_static() -> float:

@@ -44,14 +44,13 @@ class Children:
                 "worker-api", self._worker("api", "api,default", "prefork", API_CHILDREN), WORKER_STOP_SECONDS
             ),
             self._python("worker-local", self._worker("local", "local", "threads", LOCAL_THREADS), WORKER_STOP_SECONDS),
-            self._python("beat", self._beat()),
         ]
 
-    def model_preparation(self) -> Child:
-        """Converts the embedded model once, beside everything else, and politely."""
-        child = self._python("model", [sys.executable, "manage.py", "prepare_model"])
-        child.once = True
-        return child
+    def late(self) -> list[Child]:
+        """What nobody waits for: started once a person can work. The embedded model is converted once, then it ends."""
+        model = self._python("model", [sys.executable, "manage.py", "prepare_model"])
+        model.once = True
+        return [self._python("beat", self._beat()), model]
 
     def _web(self) -> list[str]:
         address = ["--host", "127.0.0.1", "--port", str(self.port)]
