@@ -8,24 +8,42 @@ file or the network; it runs in a process of its own with limits on time, memory
 """
 
 from .contract import VariableError, resolve_variables
+from .differences import Breaking, FieldDiff, MessageDiff, SpecDiff, diff
+from .linting import Finding, lint
 from .names import VariableUse, infer_contract, variables_of
 from .rendering import check_syntax, render, render_many
 from .sandbox.errors import TemplateError
+from .spec import SpecError, canonical_json, canonical_spec, sha256_of, template_of, validate_spec
 from .template import KINDS, ROLES, SYNTAXES, JsonObject, Template
+from .words import Span
 
 __all__ = [
     "KINDS",
     "ROLES",
     "SYNTAXES",
+    "Breaking",
+    "FieldDiff",
+    "Finding",
     "JsonObject",
+    "MessageDiff",
+    "Span",
+    "SpecDiff",
+    "SpecError",
     "Template",
     "TemplateError",
     "VariableError",
     "VariableUse",
+    "canonical_json",
+    "canonical_spec",
     "check_syntax",
+    "diff",
     "infer_contract",
+    "lint",
     "render",
     "render_many",
     "resolve_variables",
+    "sha256_of",
+    "template_of",
+    "validate_spec",
     "variables_of",
 ]

@@ -2,23 +2,19 @@
 
 from __future__ import annotations
 
-import json
-import math
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from .json_values import JsonBudget
 from .names import VariableUse
 from .sandbox.errors import VARIABLES, TemplateError
-from .sandbox.limits import MAX_DEPTH, MAX_INPUT_BYTES
+from .sandbox.limits import MAX_INPUT_BYTES
 from .template import JsonObject, message_errors
 
 TYPES = ("string", "number", "integer", "boolean", "array", "object", "messages")
 
 # What an optional variable without a default is. Numbers and booleans have no value that means "nothing".
 _EMPTY: dict[str, Any] = {"string": "", "array": [], "object": {}, "messages": []}
-_SLICE = 64 * 1024
-# Beyond these, numbers change on their way through JSON readers.
-_MIN_INTEGER, _MAX_INTEGER = -(2**63), 2**64 - 1
 
 
 class VariableError(TemplateError):
@@ -44,7 +40,7 @@ def resolve_variables(
     """
     errors: dict[str, str] = {}
     values: dict[str, Any] = {}
-    budget = _Budget(MAX_INPUT_BYTES)
+    budget = JsonBudget(MAX_INPUT_BYTES)
     for name, value in given.items():
         if what := budget.problem(value):
             errors[name] = what
@@ -128,66 +124,3 @@ def _undeclared(contract: Mapping[str, JsonObject], uses: Iterable[VariableUse])
             optional[use.name] = optional.get(use.name, False) or use.optional
             hints.setdefault(use.name, set()).add(use.type_hint)
     return [(name, copes, hints[name] == {"messages"}) for name, copes in optional.items()]
-
-
-class _Budget:
-    """Refuses what is not JSON, or is too large, before anything is copied or serialised."""
-
-    def __init__(self, size: int) -> None:
-        self.limit = self.left = size
-
-    def problem(self, value: Any) -> str | None:
-        try:
-            self.take(value, 0)
-        except _RefusedError as refused:
-            return str(refused)
-        return None
-
-    def take(self, value: Any, depth: int) -> None:
-        if depth > MAX_DEPTH:
-            raise _RefusedError(f"is nested deeper than {MAX_DEPTH}")
-        if isinstance(value, str):
-            self.take_text(value)
-        elif value is None or isinstance(value, bool):
-            self.spend(5)
-        elif isinstance(value, int):
-            if not _MIN_INTEGER <= value <= _MAX_INTEGER:
-                raise _RefusedError("is a whole number of more than 64 bits")
-            self.spend(20)
-        elif isinstance(value, float):
-            if not math.isfinite(value):
-                raise _RefusedError("is not a number that JSON knows")
-            self.spend(24)
-        elif isinstance(value, list):
-            self.spend(2 + 2 * len(value))
-            for item in value:
-                self.take(item, depth + 1)
-        elif isinstance(value, dict):
-            self.spend(2 + 4 * len(value))
-            for key, item in value.items():
-                if not isinstance(key, str):
-                    raise _RefusedError("has a key that is not text")
-                self.take_text(key)
-                self.take(item, depth + 1)
-        else:
-            raise _RefusedError("is not a JSON value")
-
-    def take_text(self, text: str) -> None:
-        # UTF-8 has at least a byte a character: a text of 100 MB ends here, without being copied.
-        if len(text) > self.left:
-            self.spend(len(text))
-        for start in range(0, len(text), _SLICE):
-            try:
-                self.spend(len(json.dumps(text[start : start + _SLICE], ensure_ascii=False).encode()))
-            except UnicodeEncodeError:
-                raise _RefusedError("holds half of a surrogate pair, which is not text") from None
-
-    def spend(self, size: int) -> None:
-        self.left -= size
-        if self.left < 0:
-            self.left = 0
-            raise _RefusedError(f"makes the variables larger than {self.limit} bytes in all")
-
-
-class _RefusedError(Exception):
-    pass

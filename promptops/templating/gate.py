@@ -43,10 +43,15 @@ class RenderGate:
         _gates.add(self)
 
     def run(self, jobs: Sequence[Job]) -> list[Answer]:
-        """The answers in order: a process's answer, or the `TemplateError` of a job that brought its process down."""
+        """The answers in order: what a process answered, or the `TemplateError` of a job that brought its process
+        down or that found none in time.
+        """
         answers: list[Answer] = []
         while len(answers) < len(jobs):
-            self._run_some(jobs, answers, min(len(jobs), len(answers) + BATCH))
+            try:
+                self._run_some(jobs, answers, min(len(jobs), len(answers) + BATCH))
+            except TemplateError as error:
+                answers += [error] * (len(jobs) - len(answers))
         return answers
 
     def close(self) -> None:

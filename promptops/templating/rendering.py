@@ -51,11 +51,7 @@ def render_many(
             results.append([])
         except TemplateError as error:
             results.append(error)
-    try:
-        answers: Sequence[Answer] = GATE.run([job.job for _, job in prepared])
-    except TemplateError as error:
-        # The gate itself is unavailable.
-        answers = [error] * len(prepared)
+    answers = GATE.run([job.job for _, job in prepared])
     for (index, job), answer in zip(prepared, answers, strict=True):
         results[index] = job.finish(answer)
     return results
@@ -69,10 +65,7 @@ def check_syntax(template: Template) -> list[TemplateError]:
         return [error]
     texts = list(texts_of(template.messages))
     errors = []
-    try:
-        answers: Sequence[Answer] = GATE.run([Job("check", template.syntax, [text.source], {}) for text in texts])
-    except TemplateError as error:
-        return [error]
+    answers = GATE.run([Job("check", template.syntax, [text.source], {}) for text in texts])
     for text, answer in zip(texts, answers, strict=True):
         if (found := _error_of(answer, [text])) is not None:
             errors.append(found)
