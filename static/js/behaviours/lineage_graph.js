@@ -7,6 +7,26 @@ import { readJson } from "../lib/dom.js";
 cytoscape.use(dagre);
 const COLOURS = { prompt: "--violet", version: "--accent", label: "--green", endpoint: "--amber", credential: "--amber", run: "--blue", batch: "--blue" };
 
+const FONT_PX = 12;
+const FONT = "system-ui, sans-serif";
+const MAX_TEXT_PX = 170;
+const pen = document.createElement("canvas").getContext("2d");
+
+function textWidth(text) {
+  pen.font = `600 ${FONT_PX}px ${FONT}`;
+  return Math.min(MAX_TEXT_PX, Math.ceil(pen.measureText(text).width)) + 2;
+}
+
+/** Cytoscape adds a <style> element unless one with this id is there; the content security policy would refuse it. */
+function keepStyleOut() {
+  const id = "__________cytoscape_stylesheet";
+  if (!document.getElementById(id)) {
+    const marker = document.createElement("meta");
+    marker.id = id;
+    document.head.append(marker);
+  }
+}
+
 function colour(name) {
   // Canvas knows no light-dark(): the browser computes the value on an element first.
   const probe = document.createElement("span");
@@ -20,9 +40,9 @@ function colour(name) {
 
 function look() {
   const base = {
-    label: "data(label)", "text-valign": "center", "text-halign": "center", shape: "round-rectangle", width: "label", height: 26, padding: "9px",
+    label: "data(label)", "text-valign": "center", "text-halign": "center", shape: "round-rectangle", width: (node) => textWidth(node.data("label")), height: 26, padding: "9px",
     "background-color": colour("--surface-2"), "border-width": 1, "border-color": colour("--line-strong"), color: colour("--text"),
-    "font-size": 12, "font-family": "system-ui, sans-serif", "text-wrap": "ellipsis", "text-max-width": 170,
+    "font-size": FONT_PX, "font-family": FONT, "text-wrap": "ellipsis", "text-max-width": MAX_TEXT_PX,
   };
   const kinds = Object.entries(COLOURS).map(([kind, name]) => ({ selector: `node[kind = "${kind}"]`, style: { "border-color": colour(name), "background-color": colour(`${name.replace("--accent", "--blue")}-soft`) } }));
   return [
@@ -41,6 +61,7 @@ export function start(root) {
     ...graph.nodes.map((node) => ({ data: { ...node, current: node.current ? 1 : 0 } })),
     ...graph.edges.map((edge, index) => ({ data: { id: `edge-${index}`, source: edge.from, target: edge.to, label: edge.label ?? "" } })),
   ];
+  keepStyleOut();
   const narrow = canvas.clientWidth < 560;
   const drawn = cytoscape({
     container: canvas,

@@ -59,7 +59,10 @@ document.addEventListener("keydown", (event) => {
 });
 
 export function labelOf(element) {
-  return element.dataset.shortcutLabel || element.getAttribute("aria-label") || element.textContent.trim().replace(/\s+/g, " ");
+  if (element.dataset.shortcutLabel || element.ariaLabel) return element.dataset.shortcutLabel || element.ariaLabel;
+  const copy = element.cloneNode(true);
+  for (const key of copy.querySelectorAll("kbd")) key.remove();
+  return copy.textContent.trim().replace(/\s+/g, " ");
 }
 
 // The help dialog is filled when it opens, so it always shows what works on this very page.
