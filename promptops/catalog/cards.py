@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
 
+from promptops.engines.local_model import EMBEDDED_MODEL
+
 
 @dataclass(frozen=True)
 class Card:
@@ -22,7 +24,7 @@ class Card:
 EMBEDDED = Card(
     slug="smollm2-135m",
     name="SmolLM2 135M Instruct",
-    model_name="HuggingFaceTB/SmolLM2-135M-Instruct",
+    model_name=EMBEDDED_MODEL,
     context_window=8192,
     parameters=MappingProxyType({"temperature": 0.2, "max_tokens": 160}),
     card="""\

@@ -18,9 +18,9 @@ NUMBERS: dict[str, tuple[float, float]] = {
     "presence_penalty": (-2, 2),
 }
 INTEGERS: dict[str, tuple[int, int]] = {
-    "top_k": (0, 1_000_000),
+    "top_k": (1, 1_000_000),
     "max_tokens": (1, 10_000_000),
-    "seed": (0, 2**63 - 1),
+    "seed": (0, 2**53 - 1),
 }
 
 

@@ -42,7 +42,7 @@ def count_tokens(
 ) -> TokenCount:
     """Tokens of a rendered prompt for a model. `model_dir`: the converted local model (provider "local")."""
     if provider == "local" and model_dir is not None:
-        from promptops.engines.local_model import prompt_token_count
+        from promptops.engines.chat_format import prompt_token_count
 
         counted = prompt_token_count(model_dir, messages)
         if counted is not None:

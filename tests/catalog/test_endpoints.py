@@ -44,12 +44,12 @@ def test_every_project_begins_with_the_embedded_model(team: Team) -> None:
     endpoint = default_endpoint(team.project)
     assert endpoint is not None
     assert (endpoint.provider, endpoint.queue, endpoint.context_window) == ("local", "local", 8192)
-    assert (endpoint.input_price, endpoint.price_source) == (0, "local")
+    assert (endpoint.input_price, endpoint.price_source) == (Decimal(0), "local")
     assert "Apache-2.0" in endpoint.description
     assert ensure_local_endpoint(team.project) == endpoint
     folder = connection_for(endpoint).model_dir
     assert folder is not None
-    assert folder.name == "SmolLM2-135M-Instruct"
+    assert folder.name == "smollm2-135m-instruct"
 
 
 def test_an_archived_embedded_endpoint_does_not_come_back(team: Team) -> None:
@@ -96,7 +96,11 @@ def test_a_price_that_rises_with_the_prompt_holds_up_to_its_limit(team: Team) ->
 
 def test_a_price_entered_by_hand(team: Team, credential: Credential) -> None:
     endpoint = make(team, credential, price={"input_price": "1.5", "output_price": 2})
-    assert (endpoint.input_price, endpoint.output_price, endpoint.price_source) == (Decimal("1.5"), 2, "manual")
+    assert (endpoint.input_price, endpoint.output_price, endpoint.price_source) == (
+        Decimal("1.5"),
+        Decimal(2),
+        "manual",
+    )
     assert prices.estimate_cost(endpoint, 2_000, 500) == Decimal("0.004")
 
     listed = refresh_price(team.actor("admin"), endpoint)

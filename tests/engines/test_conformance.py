@@ -130,7 +130,7 @@ async def test_it_ends_before_a_stop_string(engine: Engine, stream: bool) -> Non
 
 async def test_it_takes_every_parameter_that_it_promises(engine: Engine, request: pytest.FixtureRequest) -> None:
     name = request.node.callspec.params["engine"]
-    values = {"temperature": 0.5, "top_p": 0.9, "top_k": 5, "max_tokens": 8, "stop": ["@@"], "seed": 7}
+    values: dict[str, Any] = {"temperature": 0.5, "top_p": 0.9, "top_k": 5, "max_tokens": 8, "stop": ["@@"], "seed": 7}
     values |= {"frequency_penalty": 0.1, "presence_penalty": 0.1}
     supported = {key: value for key, value in values.items() if key in SUPPORTED_PARAMETERS[name]}
     assert (await engine.complete(ask(**supported))).text
@@ -159,7 +159,7 @@ async def test_it_serves_many_calls_at_once(engine: Engine) -> None:
 async def test_it_can_be_cancelled_and_used_again(engine: Engine) -> None:
     slow = ask(model="test-model?latency=20&tokens=400", max_tokens=400, timeout=60)
     for call in (engine.complete(slow), streamed(engine, slow)):
-        task = asyncio.create_task(call)  # type: ignore[arg-type]
+        task = asyncio.create_task(call)
         await asyncio.sleep(0.2)
         task.cancel()
         with pytest.raises(asyncio.CancelledError):
@@ -257,7 +257,7 @@ async def test_a_cancelled_call_is_closed_at_the_provider(http_engine: Engine, p
         http_engine.complete(ask(model="test-model?latency=30")),
         streamed(http_engine, ask(model="test-model?tokens=500&token_delay=0.05")),
     ):
-        task = asyncio.create_task(call)  # type: ignore[arg-type]
+        task = asyncio.create_task(call)
         await asyncio.sleep(0.3)
         task.cancel()
         with pytest.raises(asyncio.CancelledError):

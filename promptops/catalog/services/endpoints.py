@@ -222,7 +222,7 @@ def _check_model(provider: str, model_name: str, errors: dict[str, list[str]]) -
         errors["model_name"] = [_("Enter the model's name as the provider spells it, such as “gpt-4o-mini”.")]
     elif provider == Provider.LOCAL and not LOCAL_NAME.match(model_name):
         # The name becomes the name of a folder.
-        errors["model_name"] = [_("Enter the name of a folder of local models, such as “SmolLM2-135M-Instruct”.")]
+        errors["model_name"] = [_("Enter the name of a folder of local models, such as “smollm2-135m-instruct”.")]
 
 
 def _check_credential(endpoint: Endpoint, credential: Credential | None, errors: dict[str, list[str]]) -> None:
