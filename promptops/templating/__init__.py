@@ -14,7 +14,7 @@ from .names import VariableUse, infer_contract, variables_of
 from .rendering import check_syntax, render, render_many
 from .sandbox.errors import TemplateError
 from .spec import SpecError, canonical_json, canonical_spec, sha256_of, template_of, validate_spec
-from .template import KINDS, ROLES, SYNTAXES, JsonObject, Template
+from .template import KINDS, ROLES, SYNTAXES, JsonObject, Kind, Syntax, Template
 from .words import Span
 
 __all__ = [
@@ -25,10 +25,12 @@ __all__ = [
     "FieldDiff",
     "Finding",
     "JsonObject",
+    "Kind",
     "MessageDiff",
     "Span",
     "SpecDiff",
     "SpecError",
+    "Syntax",
     "Template",
     "TemplateError",
     "VariableError",

@@ -15,7 +15,7 @@ from .name_use import NameUse
 from .sandbox import fstring, mustache
 from .sandbox.errors import TEMPLATE_TOO_LARGE, Places, TemplateError
 from .sandbox.limits import MAX_USES
-from .template import JsonObject, Template, Text, placeholders_of, texts_of
+from .template import JsonObject, Template, Text, check_size, placeholders_of, texts_of
 
 # From the most telling to the least: one `{{ user.name }}` says more about `user` than ten `{{ user }}`.
 _TELLING = ("messages", "object", "array", "number", "boolean", "string")
@@ -48,6 +48,7 @@ def variables_of(template: Template) -> list[VariableUse]:
     """Every use of every variable, in the order of the text. Names that the template defines itself (loop variables,
     `set`, macros, built-in functions) are not variables. Raises `TemplateError` for a template beyond the limits.
     """
+    check_size(template.messages)
     uses: list[VariableUse] = []
     for text in texts_of(template.messages):
         places = Places(text.source)

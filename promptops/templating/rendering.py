@@ -10,14 +10,14 @@ from .contract import messages_problem, resolve_variables
 from .gate import GATE, Answer
 from .names import variables_of
 from .process import Job
-from .sandbox.errors import SYNTAX, TEMPLATE_TOO_LARGE, TemplateError, error_from_json
-from .sandbox.limits import MAX_TEMPLATE_BYTES
+from .sandbox.errors import SYNTAX, TemplateError, error_from_json
 from .template import (
     KINDS,
     SYNTAXES,
     JsonObject,
     Template,
     Text,
+    check_size,
     is_placeholder,
     message_errors,
     placeholders_of,
@@ -125,30 +125,12 @@ def _check_shape(template: Template) -> None:
             continue
         for path, what in message_errors(message, role_required=template.kind == "chat"):
             raise TemplateError(SYNTAX, f"{path} {what}".strip(), message_index=index)
-    size = 0
-    for text in texts_of(template.messages):
-        size += len(text.source)
-        if size <= MAX_TEMPLATE_BYTES:
-            size += _extra_bytes(text)
-        if size > MAX_TEMPLATE_BYTES:
-            raise TemplateError(
-                TEMPLATE_TOO_LARGE,
-                f"the template is larger than {MAX_TEMPLATE_BYTES} bytes",
-                message_index=text.message_index,
-            )
+    check_size(template.messages)
 
 
 def _is_object(value: object) -> bool:
     # Stored JSON may hold anything, whatever its type says.
     return isinstance(value, dict)
-
-
-def _extra_bytes(text: Text) -> int:
-    """Bytes of UTF-8 beyond one a character."""
-    try:
-        return len(text.source.encode()) - len(text.source)
-    except UnicodeEncodeError:
-        raise TemplateError(SYNTAX, "half of a surrogate pair is not text", message_index=text.message_index) from None
 
 
 def _with_content(message: JsonObject, index: int, rendered: Mapping[tuple[int, int | None], str]) -> JsonObject:

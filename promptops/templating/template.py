@@ -6,6 +6,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from .sandbox.errors import SYNTAX, TEMPLATE_TOO_LARGE, TemplateError
+from .sandbox.limits import MAX_TEMPLATE_BYTES
+
 JsonObject = dict[str, Any]
 Kind = Literal["chat", "text"]
 Syntax = Literal["jinja", "mustache", "fstring"]
@@ -51,6 +54,27 @@ def texts_of(messages: Sequence[Any]) -> Iterator[Text]:
             for part_index, part in enumerate(content):
                 if isinstance(part, dict) and part.get("type") == "text" and isinstance(part.get("text"), str):
                     yield Text(index, part_index, part["text"])
+
+
+def check_size(messages: Sequence[Any]) -> None:
+    """Raises `TemplateError` when the texts are larger than the limit, or are no text at all."""
+    left = MAX_TEMPLATE_BYTES
+    for text in texts_of(messages):
+        # UTF-8 has at least a byte a character: most of what is too large isn't even encoded.
+        left -= len(text.source)
+        if left >= 0:
+            try:
+                left -= len(text.source.encode()) - len(text.source)
+            except UnicodeEncodeError:
+                raise TemplateError(
+                    SYNTAX, "half of a surrogate pair is not text", message_index=text.message_index
+                ) from None
+        if left < 0:
+            raise TemplateError(
+                TEMPLATE_TOO_LARGE,
+                f"the template is larger than {MAX_TEMPLATE_BYTES} bytes",
+                message_index=text.message_index,
+            )
 
 
 def is_placeholder(message: Mapping[str, Any]) -> bool:

@@ -15,10 +15,12 @@ MAX_OUTPUT_BYTES = 2 * 1024 * 1024
 MAX_TEMPLATE_BYTES = 1024 * 1024
 
 # Tags in one message. Bounds what the parsers, and the lists of uses they return, can take in time and memory.
-MAX_TAGS = 20_000
+MAX_TAGS = 10_000
 # Words and operators in one tag, and uses of variables in a whole template; for the same reason.
 MAX_TOKENS = 5_000
-MAX_USES = 20_000
+# Characters of a mustache tag that is no comment.
+MAX_TAG_CHARS = 1_000
+MAX_USES = 10_000
 
 # Nesting of sections, blocks and JSON values: below MiniJinja's own parser limit of 150, so that a value that we
 # accept can always be written as a literal.

@@ -14,11 +14,15 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from .errors import OUTPUT_TOO_LARGE, STEP_LIMIT, SYNTAX, TEMPLATE_TOO_LARGE, TemplateError, place_of
-from .limits import MAX_DEPTH, MAX_OUTPUT_BYTES, MAX_TAGS, MUSTACHE_STEPS
+from .limits import MAX_DEPTH, MAX_OUTPUT_BYTES, MAX_TAG_CHARS, MAX_TAGS, MUSTACHE_STEPS
 from .values import to_text
 
 _END_OF_LINE = re.compile(r"[ \t]*(?:\r?\n|\Z)")
 _MISSING = object()
+
+# The characters behind the opening delimiter that say what a tag is; those of tags that may have a line to themselves.
+_SIGILS = frozenset("{&#^/!=><$")
+_STANDALONE = frozenset("#^/!=")
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +60,7 @@ class _Parser:
     def __init__(self, source: str, lenient: bool) -> None:
         self.source = source
         self.lenient = lenient
+        self.comment_is_open = False
         self.root: list[Node] = []
         self.stack: list[tuple[Section, str]] = []
         self.set_delimiters("{{", "}}")
@@ -88,19 +93,30 @@ class _Parser:
         inner = start + len(self.opening)
         sigil = source[inner : inner + 1]
         closing = {"{": "}" + self.closing, "=": "=" + self.closing}.get(sigil, self.closing)
-        end = source.find(closing, inner + (sigil in "{=&#^/!><$" and sigil != ""))
+        content_start = inner + (sigil in _SIGILS)
+        end = self.find(closing, content_start, is_comment=sigil == "!")
         if end == -1:
             raise self.error(start, f"tag is never closed with '{closing}'")
         after = end + len(closing)
         before = source[position:start]
-        if sigil and sigil in "#^/!=":
+        if sigil in _STANDALONE:
             before, after = self.standalone(start, before, after)
         self.text(before)
-        if sigil and sigil in "{&#^/!=><$":
-            inner += 1
-        content = source[inner:end]
-        self.take(sigil, content, inner + len(content) - len(content.lstrip()), start)
+        content = source[content_start:end]
+        self.take(sigil, content, content_start + len(content) - len(content.lstrip()), start)
         return after
+
+    def find(self, closing: str, start: int, *, is_comment: bool) -> int:
+        """Where the tag closes; -1 when it doesn't. Only comments may be long, and an open one ends the search for
+        others: else a text of nothing but open tags would be searched to its end for each of them.
+        """
+        if not is_comment:
+            return self.source.find(closing, start, start + MAX_TAG_CHARS)
+        if self.comment_is_open:
+            return -1
+        end = self.source.find(closing, start)
+        self.comment_is_open = end == -1
+        return end
 
     def standalone(self, start: int, before: str, after: int) -> tuple[str, int]:
         """Drops the rest of the line where nothing but white space stands beside the tag."""
@@ -161,6 +177,9 @@ class _Parser:
             self.nodes.append(text)
 
     def error(self, offset: int, message: str) -> TemplateError:
+        if self.lenient:
+            # Nobody reads it, and counting lines for thousands of them takes seconds.
+            return TemplateError(SYNTAX, "")
         line, column = place_of(self.source, offset)
         return TemplateError(SYNTAX, message, line=line, column=column)
 
