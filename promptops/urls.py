@@ -5,10 +5,12 @@ from importlib.util import find_spec
 from django.urls import URLPattern, URLResolver, include, path
 
 from promptops import health
+from promptops.api import api
 
 urlpatterns: list[URLPattern | URLResolver] = [
     path("healthz", health.healthz, name="healthz"),
     path("readyz", health.readyz, name="readyz"),
+    path("api/v1/", api.urls),
 ]
 for app in ("core", "accounts", "catalog", "prompts", "runs", "audit"):
     if find_spec(f"promptops.{app}") and find_spec(f"promptops.{app}.urls"):

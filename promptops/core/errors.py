@@ -64,7 +64,7 @@ class TooLarge(AppError):
 
 
 class Invalid(AppError):
-    """The input was understood and refused. ``errors`` maps a field, or a path such as ``messages.0.role``, to texts."""
+    """The input was understood and refused. ``errors`` maps a field or path (``messages.0.role``) to texts."""
 
     http_status = 422
     default_code = "invalid"

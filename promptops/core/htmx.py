@@ -10,14 +10,15 @@ from django.shortcuts import render as render_template
 from django.urls import reverse
 from django.utils.cache import patch_vary_headers
 from django_htmx.http import trigger_client_event
+from django_htmx.middleware import HtmxDetails
 
 Level = Literal["success", "info", "warning", "error"]
 
 
 def is_fragment(request: HttpRequest) -> bool:
     """Return whether htmx wants a piece of the page (a boosted link or a restored history entry wants all of it)."""
-    htmx = getattr(request, "htmx", None)
-    return bool(htmx) and not htmx.boosted and not htmx.history_restore_request
+    htmx: HtmxDetails | None = getattr(request, "htmx", None)
+    return htmx is not None and bool(htmx) and not htmx.boosted and not htmx.history_restore_request
 
 
 def render(

@@ -30,11 +30,13 @@ def content_of(given: Mapping[str, Any]) -> dict[str, Any]:
         Invalid: the shape is wrong or a template does not parse; ``errors`` by path, such as ``messages.1.content``.
     """
     spec = {name: given[name] for name in FIELDS if given.get(name) is not None}
-    errors = templating.validate_spec(spec)
+    errors: dict[str, list[str]] = {}
+    for mistake in templating.validate_spec(spec):
+        errors.setdefault(mistake.path or "content", []).append(mistake.message)
     if errors:
         raise Invalid(_("The prompt was not saved: please correct what is marked."), errors=errors)
     content: dict[str, Any] = templating.canonical_spec(spec)
-    problems = templating.check_syntax(templating.Template.from_spec(content))
+    problems = templating.check_syntax(templating.template_of(content))
     if problems:
         by_path: dict[str, list[str]] = {}
         for problem in problems:

@@ -1,0 +1,26 @@
+"""The tenant's filter of this app's tables."""
+
+from __future__ import annotations
+
+from django.db.models import QuerySet
+from django.utils import timezone
+
+from promptops.accounts.models import ApiToken, Invitation, Membership, Project
+
+
+def members_of(project: Project) -> QuerySet[Membership]:
+    """Memberships of a project with their people, in the order in which they joined."""
+    return Membership.objects.filter(project=project).select_related("user", "project").order_by("id")
+
+
+def tokens_of(project: Project) -> QuerySet[ApiToken]:
+    """Tokens of a project, also the revoked ones, newest first."""
+    return ApiToken.objects.filter(project=project).select_related("created_by", "project").order_by("-id")
+
+
+def open_invitations_of(project: Project) -> QuerySet[Invitation]:
+    """Invitations that can still be accepted, newest first."""
+    invitations = Invitation.objects.filter(
+        project=project, accepted_at=None, revoked_at=None, expires_at__gt=timezone.now()
+    )
+    return invitations.select_related("created_by", "project").order_by("-id")

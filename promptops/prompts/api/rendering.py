@@ -1,0 +1,37 @@
+"""REST: rendering without a run."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.utils.translation import gettext as _
+from ninja import Router
+
+from promptops import templating
+from promptops.accounts.bearer import ApiRequest
+from promptops.accounts.policies import Permission, require
+from promptops.core.errors import Invalid
+from promptops.core.rest import answers
+from promptops.prompts import schemas, selectors
+
+router = Router(tags=["Prompts"])
+
+
+@router.post("/render", response=answers(404, ok=schemas.Rendered), summary="Render a prompt")
+def render(request: ApiRequest, given: schemas.RenderGiven) -> dict[str, Any]:
+    """The messages as a run would send them; nothing is run or stored. Errors name variable, or message and line."""
+    require(request.actor, request.project, Permission.READ)
+    prompt = selectors.find_prompt(request.project, given.prompt)
+    version = selectors.get_version(prompt, label=given.label, number=given.version)
+    template = templating.template_of(version.content)
+    try:
+        messages = templating.render(template, given.variables)
+    except templating.VariableError as error:
+        errors = {f"variables.{name}": [text] for name, text in error.errors.items()}
+        raise Invalid(_("Some variables are missing or do not fit."), errors=errors, code="variables") from None
+    except templating.TemplateError as error:
+        place = f"messages.{error.message_index or 0}.content"
+        raise Invalid(
+            str(error), errors={place: [error.message]}, code=error.code, line=error.line, column=error.column
+        ) from None
+    return {"prompt": prompt.slug, "version": version.number, "messages": messages}

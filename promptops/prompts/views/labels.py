@@ -1,0 +1,191 @@
+"""Labels: where they stand, moving them, rolling back, and what served at a past moment."""
+
+from __future__ import annotations
+
+import datetime as dt
+from typing import Any
+
+from django.contrib import messages
+from django.http import HttpResponse, HttpResponseBase
+from django.urls import reverse
+from django.utils import timezone
+from django.utils.dateparse import parse_datetime
+from django.utils.translation import gettext as _
+from django.views.decorators.http import require_http_methods, require_POST, require_safe
+
+from promptops.accounts.access import ProjectRequest
+from promptops.accounts.policies import Permission
+from promptops.core.csv_export import csv_response
+from promptops.core.errors import AppError, Conflict, NotFound
+from promptops.core.htmx import redirect, render
+from promptops.core.pagination import page_of
+from promptops.prompts.forms import MoveLabelForm, put_errors
+from promptops.prompts.models import Label, LabelMove, Prompt
+from promptops.prompts.presenters import label_order, label_rows
+from promptops.prompts.querysets import labels_of, moves_of, versions_of
+from promptops.prompts.selectors import DEFAULT_LABEL, get_version, label_at
+from promptops.prompts.services import move_label, remove_label, rollback_label
+from promptops.prompts.views.access import prompt_view
+from promptops.prompts.views.versions import page_context
+
+USUAL_LABELS = (DEFAULT_LABEL, "staging")
+VERSIONS_OFFERED = 100
+PAGE_SIZE = 50
+
+
+@require_safe
+@prompt_view(Permission.READ)
+def label_list(request: ProjectRequest, prompt: Prompt) -> HttpResponse:
+    """Every label with where it stands, since when and why, and the version to which it would roll back."""
+    context = page_context(request, prompt) | {"rows": label_rows(prompt)}
+    return render(request, "prompts/labels.html", context)
+
+
+@require_http_methods(["GET", "HEAD", "POST"])
+@prompt_view(Permission.WRITE)
+def label_move(request: ProjectRequest, prompt: Prompt) -> HttpResponse:
+    """The form by which a label is moved (a dialog, or a page of its own), and the move."""
+    standing = {label.name: label for label in labels_of(prompt)}
+    if request.method != "POST":
+        name = request.GET.get("label", "").strip()
+        given = {
+            "label": name or (DEFAULT_LABEL if DEFAULT_LABEL not in standing else ""),
+            "version": request.GET.get("version") or prompt.last_number,
+            "reason": request.GET.get("reason", ""),
+        }
+        return _move_form(request, prompt, MoveLabelForm(initial=given), standing)
+    form = MoveLabelForm(request.POST)
+    if not form.is_valid():
+        return _move_form(request, prompt, form, standing, status=422)
+    wanted = form.cleaned_data
+    try:
+        move = move_label(
+            request.actor,
+            prompt,
+            wanted["label"],
+            get_version(prompt, number=wanted["version"]),
+            reason=wanted["reason"],
+            expected=wanted["expected"] or 0,
+        )
+    except AppError as error:
+        put_errors(form, error)
+        return _move_form(request, prompt, form, standing, status=error.http_status)
+    text = _("“%(label)s” stands at version %(version)d now.") if move else _("“%(label)s” stood there already.")
+    messages.success(request, text % {"label": wanted["label"], "version": wanted["version"]})
+    return redirect(request, "prompts:labels", request.project.slug, prompt.slug)
+
+
+@require_POST
+@prompt_view(Permission.WRITE)
+def label_rollback(request: ProjectRequest, prompt: Prompt, label: str) -> HttpResponse:
+    """Point a label back at a version that stood under it: the one that the button named."""
+    number = request.POST.get("version", "")
+    version = get_version(prompt, number=int(number)) if number.isdecimal() and len(number) < 11 else None
+    reason, expected = request.POST.get("reason", ""), _expected(request)
+    try:
+        move = rollback_label(request.actor, prompt, label, version=version, reason=reason, expected=expected)
+    except Conflict as error:
+        messages.error(request, error.detail)
+    else:
+        if move is not None and move.to_version is not None:
+            told = {"label": label, "version": move.to_version.number}
+            messages.success(request, _("“%(label)s” is back at version %(version)d.") % told)
+    return redirect(request, "prompts:labels", request.project.slug, prompt.slug)
+
+
+@require_POST
+@prompt_view(Permission.WRITE)
+def label_remove(request: ProjectRequest, prompt: Prompt, label: str) -> HttpResponse:
+    """Take a label off. Its history stays, and rolling back or moving brings it back."""
+    try:
+        remove_label(request.actor, prompt, label, reason=request.POST.get("reason", ""), expected=_expected(request))
+    except Conflict as error:
+        messages.error(request, error.detail)
+    else:
+        messages.success(request, _("No version is “%s” any more. Services that ask for it get an error.") % label)
+    return redirect(request, "prompts:labels", request.project.slug, prompt.slug)
+
+
+@require_safe
+@prompt_view(Permission.READ)
+def label_history(request: ProjectRequest, prompt: Prompt, label: str) -> HttpResponse:
+    """Every move of a label, newest first, and ``?at=2026-05-04T14:03`` (UTC): what served then."""
+    _known_label(prompt, label)
+    page = page_of(moves_of(prompt, label), order=["-at", "-id"], cursor=request.GET.get("cursor"), limit=PAGE_SIZE)
+    asked = request.GET.get("at", "").strip()
+    moment = _moment(asked)
+    context: dict[str, Any] = page_context(request, prompt) | {
+        "label": label,
+        "moves": page.items,
+        "next_cursor": page.next,
+        "asked": asked,
+        "asked_wrongly": bool(asked) and moment is None,
+        "moment": moment,
+        "then": label_at(prompt, label, moment) if moment else None,
+        "csv_url": reverse("prompts:label-history-csv", args=[request.project.slug, prompt.slug, label]),
+    }
+    return render(request, "prompts/label_history.html#history", context)
+
+
+@require_safe
+@prompt_view(Permission.READ)
+def label_history_csv(request: ProjectRequest, prompt: Prompt, label: str) -> HttpResponseBase:
+    """Every move of a label as CSV."""
+    _known_label(prompt, label)
+    header = ["at", "label", "from_version", "to_version", "how", "by", "reason"]
+    return csv_response(f"{prompt.slug}-{label}-history", header, map(_csv_row, list(moves_of(prompt, label))))
+
+
+def _move_form(
+    request: ProjectRequest, prompt: Prompt, form: MoveLabelForm, standing: dict[str, Label], *, status: int = 200
+) -> HttpResponse:
+    """The form with where the chosen label stands *now*; sending it again says that the mover has seen that."""
+    name = str(form["label"].value() or "")
+    current = standing.get(name)
+    chosen = str(form["version"].value() or "")
+    context = page_context(request, prompt) | {
+        "form": form,
+        "current": current,
+        "expected": current.version.number if current and current.version else 0,
+        "chosen": chosen,
+        "names": sorted({*standing, *USUAL_LABELS}, key=label_order),
+        "versions": versions_of(prompt).only("number", "message")[:VERSIONS_OFFERED],
+        "target": versions_of(prompt).filter(number=int(chosen)).first() if chosen.isdecimal() else None,
+    }
+    return render(request, "prompts/label_move.html#form", context, status=status)
+
+
+def _known_label(prompt: Prompt, name: str) -> None:
+    if not Label.objects.filter(prompt=prompt, name=name).exists():
+        raise NotFound(_("This prompt has no label “%s”.") % name[:60])
+
+
+def _expected(request: ProjectRequest) -> int | None:
+    text = request.POST.get("expected", "")
+    return int(text) if text.isdecimal() and len(text) < 11 else None
+
+
+def _moment(text: str) -> dt.datetime | None:
+    """A time as the browser's field writes it; without an offset it is UTC."""
+    try:
+        moment = parse_datetime(text)
+    except ValueError:
+        return None
+    if moment is None:
+        return None
+    try:
+        return timezone.make_aware(moment, dt.UTC) if timezone.is_naive(moment) else moment.astimezone(dt.UTC)
+    except OverflowError:
+        return None
+
+
+def _csv_row(move: LabelMove) -> list[Any]:
+    return [
+        move.at,
+        move.label.name,
+        move.from_version.number if move.from_version else None,
+        move.to_version.number if move.to_version else None,
+        move.authority,
+        move.actor_name,
+        move.reason,
+    ]
