@@ -5,14 +5,14 @@ as a WSGI application behind a bridge. What must be native (the hot `resolve` pa
 `application` before the bridge is reached.
 """
 
-from typing import Any
+from typing import Any, cast
 
 from a2wsgi import WSGIMiddleware
 from django.conf import settings
 
 from promptops.wsgi import application as wsgi_application
 
-django_in_threads = WSGIMiddleware(wsgi_application, workers=settings.WEB_THREADS)
+django_in_threads = WSGIMiddleware(cast(Any, wsgi_application), workers=settings.WEB_THREADS)
 
 
 async def application(scope: Any, receive: Any, send: Any) -> None:

@@ -7,6 +7,8 @@ from typing import Any
 
 import pytest
 
+from promptops.core.installation import Installation
+from promptops.management.services.valkey import ValkeyService
 from tests import services
 
 pytest_plugins = ["tests.people"]
@@ -34,7 +36,7 @@ for name in (
 os.environ.update(
     DJANGO_SETTINGS_MODULE="promptops.settings",
     DATA_DIR=str(SESSION_DIRECTORY),
-    VALKEY_URL=f"unix://{services.Installation.at(SESSION_DIRECTORY).valkey_socket}?db={WORKER_NUMBER}",
+    VALKEY_URL=f"unix://{Installation.at(SESSION_DIRECTORY).valkey_socket}?db={WORKER_NUMBER}",
     DATABASE_POOL="0",
     STATIC_MANIFEST="0",
     ALLOW_SCRIPTED_PROVIDER="1",
@@ -95,7 +97,7 @@ def _clean_as_superuser() -> Iterator[None]:
 def valkey() -> Iterator[Any]:
     """This worker's empty Valkey database."""
     services.start_valkey(SESSION_DIRECTORY)
-    client = services.ValkeyService(services.Installation.at(SESSION_DIRECTORY)).connect(WORKER_NUMBER)
+    client = ValkeyService(Installation.at(SESSION_DIRECTORY)).connect(WORKER_NUMBER)
     client.flushdb()
     yield client
     client.flushdb()

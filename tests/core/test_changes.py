@@ -23,11 +23,11 @@ def test_it_tells_which_projects_changed() -> None:
 
     move_label(team.actor("editor"), version.prompt, "production", version)
     moved = changes.look(quiet.snapshot)
-    assert moved.projects == {team.project.pk}
+    assert moved.projects == frozenset({team.project.pk})
     assert changes.look(moved.snapshot).projects == frozenset()
 
     archive_prompt(team.actor("editor"), version.prompt)
-    assert changes.look(moved.snapshot).projects == {team.project.pk}
+    assert changes.look(moved.snapshot).projects == frozenset({team.project.pk})
 
 
 def test_it_does_not_miss_a_transaction_that_began_before_a_look_and_commits_after_it() -> None:
@@ -53,8 +53,8 @@ def test_it_does_not_miss_a_transaction_that_began_before_a_look_and_commits_aft
     writer.join(10)
     after = changes.look(during.snapshot)
 
-    assert during.projects == {team.project.pk}
-    assert after.projects == {team.project.pk}
+    assert during.projects == frozenset({team.project.pk})
+    assert after.projects == frozenset({team.project.pk})
 
 
 def test_pruning_keeps_what_a_live_process_may_not_have_seen() -> None:
@@ -65,4 +65,4 @@ def test_pruning_keeps_what_a_live_process_may_not_have_seen() -> None:
         cursor.execute("INSERT INTO core_change (project_id, at) VALUES (99, now() - interval '2 hours')")
 
     assert changes.prune() == 1
-    assert changes.look(start.snapshot).projects == {team.project.pk}
+    assert changes.look(start.snapshot).projects == frozenset({team.project.pk})

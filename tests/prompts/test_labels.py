@@ -7,18 +7,18 @@ from django.db import DatabaseError, connection, transaction
 from django.utils import timezone
 
 from promptops.core.errors import Conflict, Invalid, NotFound
-from promptops.prompts.models import Label, LabelMove
+from promptops.prompts.models import Label, LabelMove, PromptVersion
 from promptops.prompts.selectors import get_version, label_at, labels_at
 from promptops.prompts.services import create_version, move_label, remove_label, rollback_label
 from tests.people import GREETING, Team
 
 
-def make_versions(team: Team, count: int) -> list[object]:
+def make_versions(team: Team, count: int) -> list[PromptVersion]:
     versions = [team.prompt()]
     for number in range(2, count + 1):
         content = {**GREETING, "messages": [{"role": "user", "content": f"text {number}"}]}
         versions.append(create_version(team.actor("editor"), versions[0].prompt, content)[0])
-    return list(versions)
+    return versions
 
 
 def test_a_label_says_what_is_served_and_keeps_its_history(team: Team) -> None:

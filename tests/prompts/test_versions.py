@@ -66,7 +66,7 @@ def test_who_began_from_an_older_version_is_told(team: Team) -> None:
             "messages.1.content",
         ),
         ({"syntax": "erb"}, "syntax"),
-        ({"kind": "text"}, "kind"),
+        ({"kind": "text", "messages": [{"content": "Hello"}]}, "kind"),
     ],
 )
 def test_a_malformed_prompt_is_refused_with_its_place(team: Team, given: dict[str, Any], path: str) -> None:
