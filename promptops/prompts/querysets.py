@@ -30,6 +30,12 @@ def moves_of(prompt: Prompt, name: str) -> QuerySet[LabelMove]:
     return moves.select_related("from_version", "to_version", "label").order_by("-at", "-id")
 
 
+def moves_in(project: Project) -> QuerySet[LabelMove]:
+    """The moves of all labels of living prompts, newest first."""
+    moves = LabelMove.objects.filter(label__project=project, label__prompt__archived_at=None)
+    return moves.select_related("from_version", "to_version", "label__prompt").order_by("-at", "-id")
+
+
 def drafts_of(project: Project, *, owner_id: int) -> QuerySet[Draft]:
     """A person's own drafts in a project, newest first."""
     drafts = Draft.objects.filter(project=project, owner_id=owner_id)

@@ -187,6 +187,11 @@ def tags_of(project: Project) -> list[str]:
     return sorted({tag for tags in prompts_of(project).values_list("tags", flat=True) for tag in tags})
 
 
+def former_slugs(prompt: Prompt) -> list[str]:
+    """Return the slugs that redirect to a prompt, the latest first."""
+    return list(prompt.old_slugs.order_by("-created_at", "-id").values_list("slug", flat=True))
+
+
 def label_at(prompt: Prompt, name: str, moment: dt.datetime) -> LabelMove | None:
     """Return the move by which the label stood where it stood at that moment; None when it did not exist yet."""
     return moves_of(prompt, name).filter(at__lte=moment).first()

@@ -21,7 +21,8 @@ from promptops.prompts.services.versions import create_version, search_text_of
 
 SLUG = re.compile(r"^[a-z0-9](?:[a-z0-9_-]{0,98}[a-z0-9])?$")
 FOLDER_PART = re.compile(r"^[^/\x00-\x1f]{1,60}$")
-RESERVED_SLUGS = {"new"}
+# Paths that stand where a slug could: /p/<project>/prompts/new/ and its neighbours.
+RESERVED_SLUGS = {"csv", "home-panel", "new", "search"}
 MAX_TAGS = 20
 MAX_TAG = 50
 MAX_FOLDER = 200
