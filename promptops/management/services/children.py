@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 from dataclasses import dataclass
+from pathlib import Path
 
 from promptops.core.installation import Installation
 from promptops.management.services.postgres import PostgresService
@@ -39,35 +40,16 @@ class Children:
     def application(self) -> list[Child]:
         """Web first: it is what a person waits for."""
         return [
-            self._python("web", self._web()),
-            self._python(
-                "worker-api", self._worker("api", "api,default", "prefork", API_CHILDREN), WORKER_STOP_SECONDS
-            ),
-            self._python("worker-local", self._worker("local", "local", "threads", LOCAL_THREADS), WORKER_STOP_SECONDS),
+            self._python("web", web_command(self.port)),
+            self._python("worker-api", worker_command("api"), WORKER_STOP_SECONDS),
+            self._python("worker-local", worker_command("local"), WORKER_STOP_SECONDS),
         ]
 
     def late(self) -> list[Child]:
         """What nobody waits for: started once a person can work. The embedded model is converted once, then it ends."""
         model = self._python("model", [sys.executable, "manage.py", "prepare_model"])
         model.once = True
-        return [self._python("beat", self._beat()), model]
-
-    def _web(self) -> list[str]:
-        address = ["--host", "127.0.0.1", "--port", str(self.port)]
-        options = ["--interface", "asgi", "--no-ws", "--workers", "1", "--respawn-failed-workers"]
-        options += ["--workers-kill-timeout", "5", "--log-level", "warning"]
-        return [sys.executable, "-m", "granian", *address, *options, "promptops.asgi:application"]
-
-    def _worker(self, name: str, queues: str, pool: str, concurrency: int) -> list[str]:
-        options = ["--queues", queues, "--hostname", f"{name}@%h", "--pool", pool, "--concurrency", str(concurrency)]
-        # Each of the three costs a second of start-up and tells other workers what the database knows better.
-        quiet = ["--without-mingle", "--without-gossip", "--without-heartbeat"]
-        return [sys.executable, "-m", "celery", "-A", "promptops", "worker", "--loglevel", "info", *options, *quiet]
-
-    def _beat(self) -> list[str]:
-        schedule = self.installation.data_dir / "beat-schedule"
-        options = ["--loglevel", "info", "--schedule", str(schedule), "--pidfile", ""]
-        return [sys.executable, "-m", "celery", "-A", "promptops", "beat", *options]
+        return [self._python("beat", beat_command(self.installation.data_dir / "beat-schedule")), model]
 
     def _python(self, name: str, command: list[str], stop_seconds: float = 10.0) -> Child:
         log = self.installation.logs / f"{name}.log"
@@ -85,3 +67,29 @@ class Children:
             "PYTHONUNBUFFERED": "1",
             "MALLOC_ARENA_MAX": os.environ.get("MALLOC_ARENA_MAX", "2"),  # many threads, little memory
         }
+
+
+def web_command(port: int, *, processes: int = 1) -> list[str]:
+    """The web server on the loopback address."""
+    address = ["--host", "127.0.0.1", "--port", str(port)]
+    options = ["--interface", "asgi", "--no-ws", "--workers", str(processes), "--respawn-failed-workers"]
+    options += ["--workers-kill-timeout", "5", "--log-level", "warning"]
+    return [sys.executable, "-m", "granian", *address, *options, "promptops.asgi:application"]
+
+
+def worker_command(queue: str) -> list[str]:
+    """A Celery worker for the runs of one queue; the one of `api` also does the beat's housekeeping."""
+    queues, pool, concurrency = {
+        "api": ("api,default", "prefork", API_CHILDREN),
+        "local": ("local", "threads", LOCAL_THREADS),
+    }[queue]
+    options = ["--queues", queues, "--hostname", f"{queue}@%h", "--pool", pool, "--concurrency", str(concurrency)]
+    # Each of the three costs a second of start-up and tells other workers what the database knows better.
+    quiet = ["--without-mingle", "--without-gossip", "--without-heartbeat"]
+    return [sys.executable, "-m", "celery", "-A", "promptops", "worker", "--loglevel", "info", *options, *quiet]
+
+
+def beat_command(schedule: Path) -> list[str]:
+    """The clock; `schedule` is the file in which it remembers what it did when."""
+    options = ["--loglevel", "info", "--schedule", str(schedule), "--pidfile", ""]
+    return [sys.executable, "-m", "celery", "-A", "promptops", "beat", *options]

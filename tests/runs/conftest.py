@@ -1,0 +1,65 @@
+"""A real provider on loopback, and endpoints of the team that speak with it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any, Protocol
+
+import pytest
+from pytest_django import Settings
+
+from tests.people import Team
+from tests.provider import Provider
+
+if TYPE_CHECKING:
+    from promptops.catalog.models import Endpoint
+
+KEY = "sk-loopback-0001"
+
+
+class MakeEndpoint(Protocol):
+    """The fixture `make_endpoint`."""
+
+    def __call__(
+        self, team: Team, model_name: str = ..., *, kind: str = ..., key: str = ..., slug: str = ..., **more: Any
+    ) -> Endpoint: ...
+
+
+@pytest.fixture(scope="session")
+def provider_server() -> Iterator[Provider]:
+    with Provider() as provider:
+        yield provider
+
+
+@pytest.fixture
+def provider(provider_server: Provider, settings: Settings) -> Provider:
+    settings.ALLOWED_PROVIDER_HOSTS = ["127.0.0.1"]
+    provider_server.reset()
+    return provider_server
+
+
+@pytest.fixture
+def make_endpoint(provider: Provider) -> MakeEndpoint:
+    """Make an endpoint on the loopback provider; what its calls do is said by the model's name (`tests.provider`)."""
+    from promptops.catalog.services import create_credential, create_endpoint
+
+    def make(
+        team: Team, model_name: str = "test-model", *, kind: str = "openai", key: str = KEY, slug: str = "", **more: Any
+    ) -> Endpoint:
+        url = provider.openai_url if kind == "openai" else provider.anthropic_url
+        number = team.project.endpoints.count()
+        credential = create_credential(
+            team.actor("admin"), team.project, name=f"Key {number}", provider=kind, api_key=key, base_url=url
+        )
+        return create_endpoint(
+            team.actor("admin"),
+            team.project,
+            slug=slug or f"loopback-{number}",
+            name=f"Loopback {number}",
+            provider=kind,
+            model_name=model_name,
+            credential=credential,
+            **more,
+        )
+
+    return make
