@@ -7,6 +7,7 @@ from typing import Any
 from django.http import Http404, HttpRequest, HttpResponse
 from ninja import NinjaAPI
 from ninja.errors import HttpError, ValidationError
+from ninja.openapi.docs import Swagger
 
 from promptops.accounts.api import routers as accounts_routers
 from promptops.accounts.bearer import TokenBearer
@@ -35,7 +36,7 @@ api = PromptOpsAPI(
     auth=TokenBearer(),
     parser=StrictParser(),
     renderer=CompactRenderer(),
-    docs_url=None,
+    docs=Swagger({"persistAuthorization": False, "displayRequestDuration": True, "docExpansion": "list"}),
     urls_namespace="api",
 )
 for router in (*prompts_routers, *accounts_routers):
