@@ -154,7 +154,21 @@ CELERY_BROKER_TRANSPORT_OPTIONS = {
     "retry_on_timeout": True,
 }
 CELERY_TIMEZONE = "UTC"
-CELERY_BEAT_SCHEDULE: dict[str, dict[str, Any]] = {}
+RECONCILE_SECONDS = env_int("RECONCILE_SECONDS", 5)
+CELERY_BEAT_SCHEDULE: dict[str, dict[str, Any]] = {
+    # With an emptied Valkey, or a worker that died with a message in hand, a run waits this long at most. Messages
+    # that nobody took in time are dropped: the next one does the same.
+    "reconcile": {
+        "task": "promptops.runs.tasks.reconcile",
+        "schedule": RECONCILE_SECONDS,
+        "options": {"queue": "default", "expires": RECONCILE_SECONDS},
+    },
+    "tidy": {
+        "task": "promptops.runs.tasks.tidy",
+        "schedule": 24 * 3600,
+        "options": {"queue": "default", "expires": 3600},
+    },
+}
 
 # --- Running prompts -----------------------------------------------------------------------------------------------
 
@@ -207,6 +221,7 @@ MIDDLEWARE = [
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "django_htmx.middleware.HtmxMiddleware",
+    "promptops.accounts.language.LanguageMiddleware",
     "promptops.core.middleware.AppErrorMiddleware",
 ]
 ROOT_URLCONF = "promptops.urls"
@@ -247,8 +262,13 @@ SESSION_COOKIE_AGE = 14 * 24 * 3600
 # --- Language and time ---------------------------------------------------------------------------------------------
 
 LANGUAGE_CODE = "en"
-LANGUAGES = [("en", _("English")), ("zh-hans", _("Simplified Chinese"))]
 LOCALE_PATHS = [BASE_DIR / "promptops" / "locale"]
+# Only languages that have a catalogue: half a translation (Django's own texts alone) would be worse than none.
+LANGUAGES = [
+    (code, name)
+    for code, locale, name in (("en", "en", _("English")), ("zh-hans", "zh_Hans", _("Simplified Chinese")))
+    if code == LANGUAGE_CODE or (LOCALE_PATHS[0] / locale / "LC_MESSAGES" / "django.mo").exists()
+]
 USE_I18N = True
 USE_TZ = True
 TIME_ZONE = "UTC"
@@ -290,6 +310,9 @@ SECURE_CROSS_ORIGIN_OPENER_POLICY = "same-origin"
 X_FRAME_OPTIONS = "DENY"
 if env_bool("BEHIND_TLS_PROXY"):  # only behind a proxy that sets this header itself: anybody else could forge it
     SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
+# How many proxies of ours append to X-Forwarded-For: the caller's address is that many from its end.
+PROXY_HOPS = env_int("PROXY_HOPS", 1 if env_bool("BEHIND_TLS_PROXY") else 0)
+CSRF_FAILURE_VIEW = "promptops.core.error_pages.csrf_failure"
 # On plain HTTP (the embedded installation on the loopback address) these four cannot be had.
 SILENCED_SYSTEM_CHECKS = [] if _https else ["security.W004", "security.W008", "security.W012", "security.W016"]
 DATA_UPLOAD_MAX_MEMORY_SIZE = 20 * 1024 * 1024

@@ -23,6 +23,7 @@ from typing import TYPE_CHECKING, Literal
 import torch
 
 from promptops.engines.kv_cache import SlotCache
+from promptops.engines.local_model import doing
 from promptops.engines.sampling import Sampler
 from promptops.engines.transcript import Transcript
 from promptops.engines.types import EngineError, ErrorKind
@@ -246,7 +247,8 @@ class GeneratorThread:
 
     def _run(self) -> None:
         try:
-            generator = Generator(self.model_dir)
+            with doing("loading the model"):
+                generator = Generator(self.model_dir)
         except Exception as problem:
             self._end(EngineError(ErrorKind.UNAVAILABLE, f"The local model could not be loaded: {problem}"))
             return

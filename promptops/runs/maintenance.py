@@ -16,9 +16,6 @@ from promptops.runs.models import Worker
 from promptops.runs.partitions import ensure_partitions
 from promptops.runs.recording import take_back_expired
 
-RECONCILE_SECONDS = 5.0
-"""With an emptied Valkey, or a worker that died with a message in hand, a run waits this long at most."""
-
 UNTAKEN_SECONDS = 2.0
 IDEMPOTENCY_LIFE = dt.timedelta(hours=24)
 FAILURE_LIFE = dt.timedelta(hours=1)

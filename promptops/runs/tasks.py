@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import logging
+from typing import Any
 
-from celery import shared_task
+from celery import shared_task, signals
 
 from promptops.runs import maintenance
 from promptops.runs.doorbell import WORK_TASK, ring
@@ -32,3 +33,12 @@ def reconcile() -> None:
 def tidy() -> None:
     """Daily: make the next months' partitions, delete what has had its time."""
     maintenance.tidy()
+
+
+@signals.beat_init.connect
+def _tidy_at_start(**_: Any) -> None:
+    """The beat's first day would end without partitions made ahead."""
+    try:
+        tidy.apply_async(queue="default", expires=3600)
+    except Exception as error:
+        logger.warning("The first tidying was not asked for (%s); the next is due in a day.", error)

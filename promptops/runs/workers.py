@@ -19,11 +19,13 @@ from celery import current_app, signals
 from django.db import connection
 from django.utils import timezone
 
+from promptops.engines.local_model import activity
 from promptops.runs.doorbell import QUEUES
 from promptops.runs.execution import Executor
 from promptops.runs.models import Worker
 
 BEAT_SECONDS = 5.0
+LOOK_SECONDS = 1.0
 ALIVE_SECONDS = 20.0
 """A worker that was not seen for this long counts as gone."""
 
@@ -38,7 +40,7 @@ class Process:
         self._lock = threading.Lock()
         self._pipe: tuple[int, int] | None = None
         self._started_at = timezone.now()
-        self._notes: dict[str, str] = {}
+        self._said = ""
         self._stopped = threading.Event()
         self._beating: threading.Thread | None = None
 
@@ -51,10 +53,6 @@ class Process:
 
     def name(self, queue: str) -> str:
         return f"{queue}@{socket.gethostname()[:80]}:{os.getpid()}"
-
-    def note(self, queue: str, text: str) -> None:
-        """Say what the process is busy with (such as loading a model); shown on the pages from the next beat on."""
-        self._notes[queue] = text[:200]
 
     def make_pipe(self) -> None:
         self._pipe = os.pipe()
@@ -97,18 +95,19 @@ class Process:
             connection.close()
 
     def _wait(self, seconds: float) -> bool:
-        """Wait; return at once, and True, when the parent wants an end or is gone."""
+        """Wait; return at once, and True, when the parent wants an end or is gone. News of a model end the wait too."""
         until = time.monotonic() + seconds
         reader = self._pipe[0] if self._pipe else None
-        while (left := until - time.monotonic()) > 0 and not self._stopped.is_set():
+        while (left := until - time.monotonic()) > 0 and not self._stopped.is_set() and activity() == self._said:
             if reader is None:
-                self._stopped.wait(left)
-            elif select.select([reader], [], [], min(left, 1.0))[0]:
+                self._stopped.wait(min(left, LOOK_SECONDS))
+            elif select.select([reader], [], [], min(left, LOOK_SECONDS))[0]:
                 return True
         return False
 
     def _beat(self, queues: list[str]) -> None:
         now = timezone.now()
+        self._said = activity()
         rows = [
             Worker(
                 name=self.name(queue),
@@ -116,7 +115,7 @@ class Process:
                 started_at=self._started_at,
                 seen_at=now,
                 running=self._executors[queue].running if queue in self._executors else 0,
-                note=self._notes.get(queue, ""),
+                note=self._said if queue == "local" else "",
             )
             for queue in queues
         ]

@@ -20,6 +20,7 @@ from django.db import DatabaseError, connections
 from django.db.migrations.recorder import MigrationRecorder
 
 from promptops.core.installation import Installation, InstallationError
+from promptops.engines.local_model import EMBEDDED_MODEL, HOW_TO_ADD, find_embedded_gguf, is_converted
 from promptops.management.services.children import Children
 from promptops.management.services.postgres import PostgresService
 from promptops.management.services.supervisor import Supervisor
@@ -66,6 +67,8 @@ class Command(BaseCommand):
             for child in self.children.late():
                 if not supervisor.stopping:
                     supervisor.start(child)
+            if not supervisor.stopping:
+                self._prepare_model(supervisor)
             supervisor.watch(until=lambda: False)
         finally:
             self._say("Stopping …")
@@ -146,6 +149,16 @@ class Command(BaseCommand):
             self._say("First start: making the demo project …")
             call_command("demo", verbosity=0)
         mark.touch()
+
+    def _prepare_model(self, supervisor: Supervisor) -> None:
+        """The embedded model is converted at the first start, while a person looks around."""
+        if is_converted(settings.LOCAL_MODELS_DIR / EMBEDDED_MODEL):
+            return
+        if find_embedded_gguf() is None:
+            self._say(f"The embedded model is not installed; everything else works without it. {HOW_TO_ADD}")
+        else:
+            self._say("Preparing the embedded model (once, some seconds) …")
+            supervisor.start(self.children.model())
 
     # --- The screen ------------------------------------------------------------------------------------------------
 

@@ -46,10 +46,14 @@ class Children:
         ]
 
     def late(self) -> list[Child]:
-        """What nobody waits for: started once a person can work. The embedded model is converted once, then it ends."""
+        """What nobody waits for: started once a person can work."""
+        return [self._python("beat", beat_command(self.installation.data_dir / "beat-schedule"))]
+
+    def model(self) -> Child:
+        """Converts the embedded model, and ends."""
         model = self._python("model", [sys.executable, "manage.py", "prepare_model"])
-        model.once = True
-        return [self._python("beat", beat_command(self.installation.data_dir / "beat-schedule")), model]
+        model.once, model.done = True, "The embedded model is ready."
+        return model
 
     def _python(self, name: str, command: list[str], stop_seconds: float = 10.0) -> Child:
         log = self.installation.logs / f"{name}.log"
@@ -78,10 +82,10 @@ def web_command(port: int, *, processes: int = 1) -> list[str]:
 
 
 def worker_command(queue: str) -> list[str]:
-    """A Celery worker for the runs of one queue; the one of `api` also does the beat's housekeeping."""
+    """A Celery worker for the runs of one queue; either also does what the beat asks for."""
     queues, pool, concurrency = {
         "api": ("api,default", "prefork", API_CHILDREN),
-        "local": ("local", "threads", LOCAL_THREADS),
+        "local": ("local,default", "threads", LOCAL_THREADS),
     }[queue]
     options = ["--queues", queues, "--hostname", f"{queue}@%h", "--pool", pool, "--concurrency", str(concurrency)]
     # Each of the three costs a second of start-up and tells other workers what the database knows better.

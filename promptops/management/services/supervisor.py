@@ -33,6 +33,7 @@ class Child:
     stop_signal: signal.Signals = signal.SIGTERM
     stop_seconds: float = 10.0
     once: bool = False  # a task that ends by itself; started again only when it failed
+    done: str = ""  # what the person at the terminal hears when it has ended well
     process: subprocess.Popen[bytes] | None = None
     started: float = 0.0
     delay: float = FIRST_DELAY
@@ -88,6 +89,8 @@ class Supervisor:
             return
         if child.once and code == 0:
             child.process = None
+            if child.done:
+                self.say(child.done)
             return
         _kill_group(child.process)  # what it started must not go on beside its successor
         if time.monotonic() - child.started > CALM_SECONDS:
