@@ -36,7 +36,14 @@ ENTRIES = (
     Entry(_("Prompts"), "prompts:list", icon="message-2-code", shortcut="g p", namespaces=("prompts",)),
     Entry(_("Runs"), "runs:list", icon="player-play", shortcut="g r", namespaces=("runs",)),
     Entry(_("Models"), "catalog:endpoint-list", icon="cpu", shortcut="g m", namespaces=("catalog",)),
-    Entry(_("Audit"), "audit:list", icon="shield-check", shortcut="g a", namespaces=("audit",), role=Role.ADMIN),
+    Entry(
+        _("Audit"),
+        "accounts:audit",
+        icon="shield-check",
+        shortcut="g a",
+        routes=("accounts:audit", "accounts:audit-verify"),
+        role=Role.ADMIN,
+    ),
     Entry(
         _("Settings"),
         "accounts:members",

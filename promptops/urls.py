@@ -15,3 +15,7 @@ urlpatterns: list[URLPattern | URLResolver] = [
 for app in ("core", "accounts", "catalog", "prompts", "runs", "audit"):
     if find_spec(f"promptops.{app}") and find_spec(f"promptops.{app}.urls"):
         urlpatterns.append(path("", include(f"promptops.{app}.urls")))
+
+handler400 = "promptops.core.error_pages.bad_request"
+handler403 = "promptops.core.error_pages.permission_denied"
+handler404 = "promptops.core.error_pages.page_not_found"

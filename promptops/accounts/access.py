@@ -24,6 +24,7 @@ from promptops.accounts.policies import Permission, require
 from promptops.core.errors import NotFound
 
 P = ParamSpec("P")
+LAST_PROJECT = "last_project"
 
 
 class UserRequest(HttpRequest):
@@ -71,6 +72,8 @@ def project_view(
             actor = user_actor(request.user)
             require(actor, project, permission)
             request.actor, request.project = actor, project  # type: ignore[attr-defined]
+            if request.session.get(LAST_PROJECT) != project.pk:
+                request.session[LAST_PROJECT] = project.pk  # where "/" leads the next time
             return view(request, *args, **kwargs)  # type: ignore[arg-type]
 
         guarded.permission = permission  # type: ignore[attr-defined]

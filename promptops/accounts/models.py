@@ -13,6 +13,7 @@ from django.db import models
 from django.db.models import Q
 from django.db.models.functions import Lower
 from django.utils import timezone
+from django.utils.crypto import salted_hmac
 from django.utils.translation import gettext_lazy as _
 
 
@@ -36,6 +37,7 @@ class User(AbstractBaseUser):
     language = models.CharField(_("language"), max_length=12, blank=True, default="")
     theme = models.CharField(_("theme"), max_length=5, choices=Theme, default=Theme.AUTO)
     created_at = models.DateTimeField(_("joined"), default=timezone.now)
+    session_epoch = models.PositiveIntegerField(default=0)  # raised to end every session
 
     objects: ClassVar[UserManager] = UserManager()
 
@@ -48,6 +50,11 @@ class User(AbstractBaseUser):
 
     def __str__(self) -> str:
         return self.name
+
+    def _get_session_auth_hash(self, secret: str | None = None) -> str:
+        """A session holds this; it ends when the password changes (as in Django) or the epoch does."""
+        value = f"{self.password}:{self.session_epoch}"
+        return salted_hmac("promptops.session", value, secret=secret, algorithm="sha256").hexdigest()
 
 
 class Role(models.TextChoices):

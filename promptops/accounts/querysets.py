@@ -5,7 +5,7 @@ from __future__ import annotations
 from django.db.models import QuerySet
 from django.utils import timezone
 
-from promptops.accounts.models import ApiToken, Invitation, Membership, Project
+from promptops.accounts.models import ApiToken, Invitation, Membership, Project, User
 
 
 def members_of(project: Project) -> QuerySet[Membership]:
@@ -24,3 +24,9 @@ def open_invitations_of(project: Project) -> QuerySet[Invitation]:
         project=project, accepted_at=None, revoked_at=None, expires_at__gt=timezone.now()
     )
     return invitations.select_related("created_by", "project").order_by("-id")
+
+
+def memberships_of(user: User) -> QuerySet[Membership]:
+    """A person's memberships in living projects, by the project's name."""
+    memberships = Membership.objects.filter(user=user, project__archived_at=None)
+    return memberships.select_related("project").order_by("project__name", "project_id")

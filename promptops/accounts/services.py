@@ -6,6 +6,7 @@ import datetime as dt
 import re
 
 from django.conf import settings
+from django.contrib.auth import authenticate
 from django.contrib.auth.password_validation import validate_password
 from django.core.exceptions import ValidationError
 from django.core.validators import validate_email
@@ -15,6 +16,7 @@ from django.utils.module_loading import import_string
 from django.utils.text import slugify
 from django.utils.translation import gettext as _
 
+from promptops.accounts import throttle
 from promptops.accounts.actors import SYSTEM, Actor, user_actor
 from promptops.accounts.models import Invitation, Membership, Project, Role, SignInLink, User
 from promptops.accounts.policies import Permission, grantable_roles, require
@@ -30,7 +32,7 @@ RESERVED_SLUGS = {"new"}
 
 @transaction.atomic
 def create_user(*, email: str, name: str, password: str | None = None) -> User:
-    """Create a person. Without a password the only way in is a sign-in link.
+    """Create a person. Without a password the only way in is a sign-in link. The first one runs the installation.
 
     Raises:
         Invalid: the e-mail is not one, is taken, or the password is too weak (``errors`` by field).
@@ -45,7 +47,7 @@ def create_user(*, email: str, name: str, password: str | None = None) -> User:
         errors["name"] = [_("Enter a name.")]
     if User.objects.filter(email__iexact=email).exists():
         errors["email"] = [_("Somebody has signed up with this e-mail address.")]
-    user = User(email=email, name=name.strip()[:120])
+    user = User(email=email, name=name.strip()[:120], is_installation_admin=not User.objects.exists())
     if password is not None:
         errors.update(password_errors(password, user))
     if errors:
@@ -63,6 +65,26 @@ def password_errors(password: str, user: User) -> dict[str, list[str]]:
     except ValidationError as error:
         return {"password": list(error.messages)}
     return {}
+
+
+def sign_in_by_password(*, email: str, password: str, address: str) -> User:
+    """Return the person whose e-mail and password these are.
+
+    Args:
+        address: where the request came from (``throttle.address_of``): guesses are counted by it, too.
+
+    Raises:
+        Invalid: not known, wrong, or deactivated; the three look alike.
+        RateLimited: too many refusals for this account or this address.
+    """
+    throttle.check(email, address)
+    user = authenticate(username=email.strip(), password=password)
+    if not isinstance(user, User):
+        throttle.note_failure(email, address)
+        raise Invalid(_("This e-mail address and password do not belong together. Check both and try again."))
+    with transaction.atomic():
+        audit.record(user_actor(user), "user.signed_in", project_id=None, target_kind="user", target_id=user.pk)
+    return user
 
 
 @transaction.atomic
@@ -86,6 +108,23 @@ def change_password(user: User, *, password: str) -> None:
     audit.record(user_actor(user), "user.password_changed", project_id=None, target_kind="user", target_id=user.pk)
 
 
+def check_password(user: User, password: str, *, address: str) -> None:
+    """Raise Invalid where that is not the person's password; guesses count as refused sign-ins do."""
+    throttle.check(user.email, address)
+    if not user.check_password(password):
+        throttle.note_failure(user.email, address)
+        message = _("This is not your present password.")
+        raise Invalid(message, errors={"current": [message]})
+
+
+@transaction.atomic
+def end_sessions(user: User) -> None:
+    """End every session of a person; the caller keeps its own by ``update_session_auth_hash``."""
+    user.session_epoch += 1
+    user.save(update_fields=["session_epoch"])
+    audit.record(user_actor(user), "user.sessions_ended", project_id=None, target_kind="user", target_id=user.pk)
+
+
 @transaction.atomic
 def create_sign_in_link(user: User, *, life: dt.timedelta = SIGN_IN_LINK_LIFE) -> str:
     """Return the secret of a link ``/link/<secret>/`` that signs this person in once."""
@@ -95,15 +134,24 @@ def create_sign_in_link(user: User, *, life: dt.timedelta = SIGN_IN_LINK_LIFE) -
     return secret
 
 
+def find_sign_in_link(secret: str) -> SignInLink:
+    """Return a live link. Raises NotFound when it is unknown, used or too old: the three look alike."""
+    live = SignInLink.objects.select_related("user").filter(
+        digest=digest_of(secret), used_at=None, expires_at__gt=timezone.now(), user__is_active=True
+    )
+    link = live.first()
+    if link is None:
+        raise NotFound(_("This sign-in link is not valid: it was used, or it has expired. Ask for a new one."))
+    return link
+
+
 @transaction.atomic
 def redeem_sign_in_link(secret: str) -> User:
-    """Use a link up. Raises NotFound when it is unknown, used or too old: the three look alike."""
-    used = SignInLink.objects.filter(
-        digest=digest_of(secret), used_at=None, expires_at__gt=timezone.now(), user__is_active=True
-    ).update(used_at=timezone.now())
-    if not used:
-        raise NotFound(_("This sign-in link is not valid: it was used, or it has expired. Ask for a new one."))
-    user = SignInLink.objects.select_related("user").get(digest=digest_of(secret)).user
+    """Use a link up. Raises NotFound when it is unknown, used or too old."""
+    link = find_sign_in_link(secret)
+    if not SignInLink.objects.filter(pk=link.pk, used_at=None).update(used_at=timezone.now()):
+        raise NotFound(_("This sign-in link has just been used. Ask for a new one."))
+    user = link.user
     audit.record(user_actor(user), "user.signed_in_by_link", project_id=None, target_kind="user", target_id=user.pk)
     return user
 

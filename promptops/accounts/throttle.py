@@ -7,7 +7,10 @@ a sign-in link always works.
 from __future__ import annotations
 
 import datetime as dt
+import ipaddress
 
+from django.conf import settings
+from django.http import HttpRequest
 from django.utils import timezone
 from django.utils.crypto import salted_hmac
 from django.utils.translation import gettext as _
@@ -19,6 +22,26 @@ WINDOW = dt.timedelta(minutes=15)
 KEEP = dt.timedelta(hours=1)
 MAX_PER_ACCOUNT = 8
 MAX_PER_ADDRESS = 40
+
+
+def address_of(request: HttpRequest) -> str:
+    """Return where a request came from: a network of IPv6 (/64, which one household or server has), or an IPv4 address.
+
+    ``X-Forwarded-For`` counts only behind PROXY_HOPS proxies of ours: each appends the address that it saw, so the
+    right one is that many from the end, and whatever stands before it was written by the caller.
+    """
+    address = str(request.META.get("REMOTE_ADDR", ""))
+    if settings.PROXY_HOPS:
+        forwarded = [one.strip() for one in request.headers.get("X-Forwarded-For", "").split(",") if one.strip()]
+        if len(forwarded) >= settings.PROXY_HOPS:
+            address = forwarded[-settings.PROXY_HOPS]
+    try:
+        known = ipaddress.ip_address(address.strip("[]"))
+    except ValueError:
+        return address
+    if isinstance(known, ipaddress.IPv6Address) and known.ipv4_mapped is None:
+        return str(ipaddress.ip_network((known, 64), strict=False))
+    return str(known)
 
 
 def check(email: str, address: str) -> None:

@@ -11,6 +11,7 @@ import "./behaviours/tabs.js";
 import "./behaviours/shortcuts.js";
 import "./behaviours/palette.js";
 import "./behaviours/table_filter.js";
+import "./behaviours/slug_field.js";
 import { showPendingToasts } from "./behaviours/toasts.js";
 import { localiseTimes } from "./behaviours/local_time.js";
 

@@ -28,18 +28,15 @@ document.addEventListener("htmx:afterRequest", () => {
 });
 
 document.addEventListener("htmx:responseError", (event) => {
-  const { status, responseText } = event.detail.xhr;
-  let detail = "";
-  try {
-    detail = JSON.parse(responseText).detail ?? "";
-  } catch {
-    // An HTML error page: the status alone says enough for a short message.
-  }
+  const { xhr } = event.detail;
+  const { status } = xhr;
+  // An error that we expect brings its own toast; the rest comes from a crash, or from a proxy in between.
+  if (xhr.getResponseHeader("HX-Trigger")?.includes('"toast"')) return;
   if (status === 401) toast(t("signed_out"), "error");
-  else if (status === 403) toast(detail || t("forbidden"), "error");
-  else if (status === 404) toast(detail || t("not_found"), "error");
-  else if (status === 429) toast(detail || t("too_many"), "warning");
-  else toast(detail || t("server_error", { status }), "error");
+  else if (status === 403) toast(t("forbidden"), "error");
+  else if (status === 404) toast(t("not_found"), "error");
+  else if (status === 429) toast(t("too_many"), "warning");
+  else toast(t("server_error", { status }), "error");
 });
 document.addEventListener("htmx:sendError", () => toast(t("offline"), "error"));
 document.addEventListener("htmx:timeout", () => toast(t("timeout"), "error"));
