@@ -26,13 +26,14 @@ from django.utils.translation import gettext as _
 from promptops.accounts.models import ApiToken, IdempotencyKey
 from promptops.core.errors import AppError, Conflict, Invalid
 from promptops.core.rest import dumps
+from promptops.core.streaming import STREAM_HEADER, WAIT_HEADER
 
 KEEP = dt.timedelta(hours=24)
 HEADER = "Idempotency-Key"
 REPLAYED = "Idempotency-Replayed"
 _KEY = re.compile(r"^[\x21-\x7e]{1,255}$")
 _PRUNE_ONE_IN = 200
-_KEPT_HEADERS = ("Location",)
+_KEPT_HEADERS = ("Content-Type", "Location", STREAM_HEADER, WAIT_HEADER)  # a repeat streams, or waits, the same
 
 
 class Repeated(AppError):
@@ -123,7 +124,6 @@ def _replay(stored: IdempotencyKey) -> HttpResponse:
     kept: dict[str, Any] = stored.body or {}
     content = kept.get("content")
     answer = HttpResponse(b"" if content is None else dumps(content), status=stored.status or 200)
-    answer["Content-Type"] = "application/json; charset=utf-8"
     answer[REPLAYED] = "true"
     for name, value in kept.get("headers", {}).items():
         answer[name] = value

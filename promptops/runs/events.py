@@ -1,22 +1,25 @@
 """What a watcher of a run hears: ``started``, ``token`` …, ``ended``. Names, keys, and the publishing side.
 
 Valkey carries hints, never the truth: a stream exists only while somebody watches, is short-lived, and may vanish; who
-reads it also looks into the database. A reader sets the run's watch key; the worker sees it at its next flush, begins
-with the whole text so far, and goes on in pieces of about 50 ms.
+reads it (``watching``) also looks into the database. A reader sets the run's watch key; the worker sees it at its next
+flush, begins with the whole text so far, and goes on in pieces of about 50 ms. It begins with the whole text again
+whenever the key has another value: so a reader that found a piece missing asks for it, and whoever sets the key because
+Valkey lost it (``NX``, with a new value) does too. Who waits for the end alone sets the wait key instead.
 
-    started  {"run", "attempt"}          the text begins anew
-    token    {"run", "text", "offset"}   ``offset`` counts the characters before this piece
-    ended    {"run"}                     look into the database
+    started  {"run", "attempt", "started_at"}       the text begins anew; when this call began
+    token    {"run", "attempt", "text", "offset"}   ``offset`` counts the characters before this piece
+    ended    {"run"}                                look into the database
 """
 
 from __future__ import annotations
 
 import asyncio
+import datetime as dt
 import json
 import logging
 import time
 import uuid
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 
 import redis.asyncio as redis
@@ -45,6 +48,11 @@ def watch_key_of(run_id: uuid.UUID | str) -> str:
     return f"run:{run_id}:watch"
 
 
+def wait_key_of(run_id: uuid.UUID | str) -> str:
+    """The key that is there while somebody waits for the run's end, and for nothing else."""
+    return f"run:{run_id}:wait"
+
+
 def run_id_of(channel: str) -> uuid.UUID:
     """The run of a channel. Raises ValueError for anything else."""
     prefix, run_id, suffix = channel.split(":")
@@ -55,9 +63,11 @@ def run_id_of(channel: str) -> uuid.UUID:
 
 @dataclass
 class _Told:
-    """The text of a running call, and how much of it the stream has."""
+    """The text of a running call, and how much of it the stream has since the watch key got its value (``mark``)."""
 
     attempt: int
+    started_at: str
+    mark: str = ""
     pieces: list[str] = field(default_factory=list)
     length: int = 0
     sent: int = 0
@@ -87,7 +97,7 @@ class Publisher:
         self._silent_until = 0.0
 
     def begin(self, run_id: uuid.UUID, attempt: int) -> None:
-        self._runs[run_id] = _Told(attempt)
+        self._runs[run_id] = _Told(attempt, dt.datetime.now(dt.UTC).isoformat())
         self._changed.add(run_id)
         self._wake.set()
 
@@ -128,9 +138,12 @@ class Publisher:
                 self._runs.pop(run_id, None)
             return
         run_ids = list(dict.fromkeys([*changed, *ended]))
+        keys = [watch_key_of(run_id) for run_id in run_ids] + [wait_key_of(run_id) for run_id in ended]
         try:
-            watched = await self._client.mget([watch_key_of(run_id) for run_id in run_ids])
-            await self._publish([run_id for run_id, mark in zip(run_ids, watched, strict=True) if mark], set(ended))
+            values = await self._client.mget(keys)
+            marks = {run_id: mark for run_id, mark in zip(run_ids, values, strict=False) if mark}
+            awaited = {run_id for run_id, value in zip(ended, values[len(run_ids) :], strict=True) if value}
+            await self._publish(marks, {run_id for run_id in ended if run_id in marks or run_id in awaited})
         except (redis.RedisError, OSError, TimeoutError) as error:
             logger.warning("Tokens are not streamed for a while: %s", error)
             self._silent_until = time.monotonic() + VALKEY_SECONDS
@@ -141,12 +154,12 @@ class Publisher:
             for run_id in ended:
                 self._runs.pop(run_id, None)
 
-    async def _publish(self, run_ids: Iterable[uuid.UUID], ended: set[uuid.UUID]) -> None:
+    async def _publish(self, marks: Mapping[uuid.UUID, str], ended: Collection[uuid.UUID]) -> None:
         pipeline = self._client.pipeline(transaction=False)
-        for run_id in run_ids:
+        for run_id in {*marks, *ended}:
             channel = channel_of(run_id)
-            told = self._runs.get(run_id)
-            for name, content in [] if told is None else _news(told, str(run_id)):
+            told = self._runs.get(run_id) if run_id in marks else None
+            for name, content in [] if told is None else _news(told, str(run_id), marks[run_id]):
                 pipeline.xadd(channel, {"event": name, "data": json.dumps(content)}, maxlen=STREAM_LENGTH)
             if run_id in ended:
                 content = {"run": str(run_id)}
@@ -155,12 +168,16 @@ class Publisher:
         await pipeline.execute()
 
 
-def _news(told: _Told, run_id: str) -> list[tuple[str, dict[str, object]]]:
+def _news(told: _Told, run_id: str, mark: str) -> list[tuple[str, dict[str, object]]]:
+    if told.mark != mark:
+        told.begin_anew()
+        told.mark = mark
     news: list[tuple[str, dict[str, object]]] = []
     if not told.announced:
         told.announced = True
-        news.append((STARTED, {"run": run_id, "attempt": told.attempt}))
+        news.append((STARTED, {"run": run_id, "attempt": told.attempt, "started_at": told.started_at}))
     if told.sent < told.length:
-        news.append((TOKEN, {"run": run_id, "text": told.rest(), "offset": told.sent}))
+        piece = {"run": run_id, "attempt": told.attempt, "text": told.rest(), "offset": told.sent}
+        news.append((TOKEN, piece))
         told.sent = told.length
     return news
