@@ -75,7 +75,8 @@ def heading_text(draft: Draft) -> str:
     slug = str(draft.heading.get("slug") or "").strip()
     if slug:
         return slug[:100]
-    for message in draft.content.get("messages") or []:
+    messages = draft.content.get("messages")
+    for message in messages if isinstance(messages, list) else []:
         text = message.get("content") if isinstance(message, dict) else None
         if isinstance(text, str) and text.strip():
             return text.strip()[:60]

@@ -78,7 +78,6 @@ Syntax = Literal["jinja", "mustache", "fstring"]
 class SpecGiven(Given):
     """What a version says."""
 
-    syntax: Syntax = Field("jinja", description="The template language.")
     messages: Messages = Field(
         description="The templates. A text prompt is one message without a role.", examples=[MESSAGES_EXAMPLE]
     )
@@ -100,10 +99,12 @@ class PromptGiven(SpecGiven):
     description: str = ""
     tags: list[str] = Field(default_factory=list)
     kind: Kind = "chat"
+    syntax: Syntax = Field("jinja", description="The template language.")
 
 
 class VersionGiven(SpecGiven):
     kind: Kind | None = Field(None, description="The prompt's; it cannot change.")
+    syntax: Syntax | None = Field(None, description="The template language; the newest version's, where left out.")
     expected_head: int | None = Field(
         None, description="The newest version that you know; when there is a newer one, nothing is saved (409)."
     )
@@ -193,6 +194,7 @@ class LabelMoveGiven(Given):
 class RollbackGiven(Given):
     version: int | None = Field(None, description="A version that stood under the label; the one before by default.")
     reason: str = ""
+    expected: int | None = Field(None, description="As in moving: where you saw the label stand.")
 
 
 class LabelMove(Schema):
@@ -225,6 +227,7 @@ class DraftCommit(Given):
 
 class DraftRebase(Given):
     version: int = Field(description="The version that you have seen, and that the draft shall follow.")
+    revision: int | None = Field(None, ge=0, description="The revision that you have; a stale one is refused (409).")
 
 
 class Draft(Schema):

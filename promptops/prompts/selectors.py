@@ -86,11 +86,20 @@ def served(project: Project, slug: str, *, label: str | None = None, number: int
         Moved: the slug is a former one.
         NotFound: no such prompt, version or label, or the prompt is archived.
     """
-    prompt = get_prompt(project, slug)
+    version = served_version(get_prompt(project, slug), label=label, number=number)
+    return served_json(version, label=(label or DEFAULT_LABEL) if number is None else None)
+
+
+def served_version(prompt: Prompt, *, label: str | None = None, number: int | None = None) -> PromptVersion:
+    """Return the version as ``get_version`` does; what is archived is not served.
+
+    Raises:
+        Invalid: both label and number were given.
+        NotFound: there is no such version, or the prompt is archived.
+    """
     if prompt.archived_at is not None:
         raise NotFound(_("“%s” is archived.") % prompt.slug, code="archived")
-    version = get_version(prompt, label=label, number=number)
-    return served_json(version, label=(label or DEFAULT_LABEL) if number is None else None)
+    return get_version(prompt, label=label, number=number)
 
 
 def served_json(version: PromptVersion, *, label: str | None) -> dict[str, Any]:
@@ -190,6 +199,14 @@ def tags_of(project: Project) -> list[str]:
 def former_slugs(prompt: Prompt) -> list[str]:
     """Return the slugs that redirect to a prompt, the latest first."""
     return list(prompt.old_slugs.order_by("-created_at", "-id").values_list("slug", flat=True))
+
+
+def get_label(prompt: Prompt, name: str) -> Label:
+    """Return a label that the prompt has or had. Raises NotFound."""
+    label = Label.objects.select_related("version").filter(prompt=prompt, name=name).first()
+    if label is None:
+        raise NotFound(_("This prompt has no label “%s”.") % name[:60])
+    return label
 
 
 def label_at(prompt: Prompt, name: str, moment: dt.datetime) -> LabelMove | None:

@@ -15,7 +15,7 @@ from .rendering import check_syntax, render, render_many
 from .sandbox.errors import TemplateError
 from .spec import SpecError, canonical_json, canonical_spec, sha256_of, template_of, validate_spec
 from .template import KINDS, ROLES, SYNTAXES, JsonObject, Kind, Syntax, Template
-from .words import Span
+from .words import Span, words_of
 
 __all__ = [
     "KINDS",
@@ -48,4 +48,5 @@ __all__ = [
     "template_of",
     "validate_spec",
     "variables_of",
+    "words_of",
 ]

@@ -90,7 +90,7 @@ def rebase_draft(request: ApiRequest, draft_id: Path[int], given: schemas.DraftR
     if draft.prompt is None:
         raise NotFound(_("This draft belongs to no prompt yet."))
     onto = selectors.get_version(draft.prompt, number=given.version)
-    return draft_json(services.rebase_draft(request.actor, draft, onto=onto))
+    return draft_json(services.rebase_draft(request.actor, draft, onto=onto, revision=given.revision))
 
 
 def draft_json(draft: Draft) -> dict[str, Any]:

@@ -4,15 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
-from django.utils.translation import gettext as _
 from ninja import P, Path, Query, QueryEx, Router, Status
 
 from promptops.accounts.bearer import ApiRequest
-from promptops.core.errors import NotFound
 from promptops.core.pagination import page_of
 from promptops.core.rest import Listing, Paging, answers, listing
 from promptops.prompts import schemas, selectors, services
-from promptops.prompts.models import Label, LabelMove, Prompt
+from promptops.prompts.models import Label, LabelMove
 from promptops.prompts.querysets import labels_of, moves_of
 
 router = Router(tags=["Labels"])
@@ -30,17 +28,22 @@ def move_label(request: ApiRequest, slug: Path[str], label: Path[str], given: sc
     prompt = selectors.get_prompt(request.project, slug)
     version = selectors.get_version(prompt, number=given.version)
     services.move_label(request.actor, prompt, label, version, reason=given.reason, expected=given.expected)
-    return label_json(_label(prompt, label))
+    return label_json(selectors.get_label(prompt, label))
 
 
 @router.delete(
     "/prompts/{slug}/labels/{label}", response=answers(308, 404, 409, empty=None), summary="Take a label off"
 )
 def remove_label(
-    request: ApiRequest, slug: Path[str], label: Path[str], reason: QueryEx[str, P(max_length=2000)] = ""
+    request: ApiRequest,
+    slug: Path[str],
+    label: Path[str],
+    reason: QueryEx[str, P(max_length=2000)] = "",
+    expected: int | None = None,
 ) -> Status[None]:
-    """`resolve` by it answers 404 from then on. Its history stays."""
-    services.remove_label(request.actor, selectors.get_prompt(request.project, slug), label, reason=reason)
+    """`resolve` by it answers 404 from then on. Its history stays. `expected` as in moving."""
+    prompt = selectors.get_prompt(request.project, slug)
+    services.remove_label(request.actor, prompt, label, reason=reason, expected=expected)
     return Status(204, None)
 
 
@@ -53,8 +56,8 @@ def rollback_label(
     """Points the label back at the version that stood under it before, or at another one that once did."""
     prompt = selectors.get_prompt(request.project, slug)
     version = selectors.get_version(prompt, number=given.version) if given.version is not None else None
-    services.rollback_label(request.actor, prompt, label, version=version, reason=given.reason)
-    return label_json(_label(prompt, label))
+    services.rollback_label(request.actor, prompt, label, version=version, reason=given.reason, expected=given.expected)
+    return label_json(selectors.get_label(prompt, label))
 
 
 @router.get(
@@ -64,7 +67,9 @@ def rollback_label(
 )
 def label_history(request: ApiRequest, slug: Path[str], label: Path[str], paging: Query[Paging]) -> dict[str, Any]:
     """Every move, newest first: what served when, who moved it, and why."""
-    moves = moves_of(selectors.get_prompt(request.project, slug), label)
+    prompt = selectors.get_prompt(request.project, slug)
+    selectors.get_label(prompt, label)
+    moves = moves_of(prompt, label)
     return listing(page_of(moves, order=("-at", "-id"), cursor=paging.cursor, limit=paging.limit), move_json)
 
 
@@ -85,10 +90,3 @@ def move_json(move: LabelMove) -> dict[str, Any]:
         "reason": move.reason,
         "by": move.actor_name,
     }
-
-
-def _label(prompt: Prompt, name: str) -> Label:
-    label = labels_of(prompt).filter(name=name).first()
-    if label is None:
-        raise NotFound(_("This prompt has no label “%s”.") % name)
-    return label

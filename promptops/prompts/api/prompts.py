@@ -40,7 +40,7 @@ def create_prompt(request: ApiRequest, given: schemas.PromptGiven, response: Htt
     version = services.create_prompt(
         request.actor,
         request.project,
-        given.dict(exclude_unset=True),
+        given.dict(exclude_none=True),
         slug=given.slug,
         folder=given.folder,
         description=given.description,

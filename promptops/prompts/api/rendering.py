@@ -22,7 +22,7 @@ def render(request: ApiRequest, given: schemas.RenderGiven) -> dict[str, Any]:
     """The messages as a run would send them; nothing is run or stored. Errors name variable, or message and line."""
     require(request.actor, request.project, Permission.READ)
     prompt = selectors.find_prompt(request.project, given.prompt)
-    version = selectors.get_version(prompt, label=given.label, number=given.version)
+    version = selectors.served_version(prompt, label=given.label, number=given.version)
     template = templating.template_of(version.content)
     try:
         messages = templating.render(template, given.variables)

@@ -39,10 +39,13 @@ def create_version(
 ) -> Status[Any]:
     """Saves a version behind the newest one: 201. Content equal to the newest saves nothing: 200 with what stands."""
     prompt = selectors.get_prompt(request.project, slug)
+    fields = given.dict(exclude_none=True)
+    if given.syntax is None:
+        fields["syntax"] = selectors.get_version(prompt, label=selectors.LATEST).content["syntax"]
     version, created = services.create_version(
         request.actor,
         prompt,
-        given.dict(exclude_unset=True),
+        fields,
         message=given.message,
         expected_head=given.expected_head,
     )

@@ -73,6 +73,7 @@ def save_draft(
     Args:
         draft: from ``open_draft``, ``start_draft`` or the table.
         revision: the revision that the writer edits (0: the draft is new).
+        heading: what a new prompt will be called; None leaves what the draft has.
 
     Raises:
         StaleDraft: the stored revision is another one.
@@ -80,7 +81,7 @@ def save_draft(
     require(actor, draft.project, Permission.WRITE)
     _refuse_foreign(actor, draft)
     content = _clean(content, FIELDS)
-    heading = _clean(heading or {}, HEADING_FIELDS)
+    heading = _clean(draft.heading if heading is None else heading, HEADING_FIELDS)
     if draft.pk is None:
         if revision != 0:
             # It was saved as a version, or discarded, in another tab.
@@ -116,14 +117,15 @@ def commit_draft(
     locked.project = draft.project
     if locked.prompt is None:
         fields = {**locked.heading, **(heading or {})}
+        tags = fields.get("tags")
         version = create_prompt(
             actor,
             locked.project,
             locked.content,
-            slug=str(fields.get("slug", "")),
-            folder=str(fields.get("folder", "")),
-            description=str(fields.get("description", "")),
-            tags=list(fields.get("tags", [])),
+            slug=str(fields.get("slug") or ""),
+            folder=str(fields.get("folder") or ""),
+            description=str(fields.get("description") or ""),
+            tags=[str(tag) for tag in tags] if isinstance(tags, list) else [],
             message=message,
         )
         created = True
@@ -137,15 +139,26 @@ def commit_draft(
 
 
 @transaction.atomic
-def rebase_draft(actor: Actor, draft: Draft, *, onto: PromptVersion) -> Draft:
-    """Say that the writer has seen version ``onto``: the draft, text unchanged, follows it from now on."""
+def rebase_draft(actor: Actor, draft: Draft, *, onto: PromptVersion, revision: int | None = None) -> Draft:
+    """Say that the writer has seen version ``onto``: the draft, text unchanged, follows it from now on.
+
+    Args:
+        revision: the revision that the writer has; None skips the check.
+
+    Raises:
+        StaleDraft: another tab or person wrote the draft since.
+    """
     require(actor, draft.project, Permission.WRITE)
     _refuse_foreign(actor, draft)
     if draft.prompt_id != onto.prompt_id:
         raise Invalid(_("That version is of another prompt."))
-    Draft.objects.filter(pk=draft.pk).update(base_version=onto, revision=F("revision") + 1, updated_at=timezone.now())
-    draft.refresh_from_db()
-    return draft
+    rows = Draft.objects.filter(pk=draft.pk)
+    seen = rows if revision is None else rows.filter(revision=revision)
+    changed = seen.update(base_version=onto, revision=F("revision") + 1, updated_at=timezone.now())
+    stored = rows.select_related("base_version", "prompt", "project").first()
+    if not changed or stored is None:
+        raise _stale(stored, revision or draft.revision, draft.content, draft.heading)
+    return stored
 
 
 @transaction.atomic
@@ -153,10 +166,12 @@ def discard_draft(actor: Actor, draft: Draft) -> dict[str, Any]:
     """Delete a draft. Returns what it held, for an undo: saving it again brings it back."""
     require(actor, draft.project, Permission.WRITE)
     _refuse_foreign(actor, draft)
-    held = {"content": draft.content, "heading": draft.heading}
-    if draft.pk is not None:
-        Draft.objects.filter(pk=draft.pk).delete()
-    return held
+    # What is brought back is what was there at last, not what this request had read.
+    stored = Draft.objects.select_for_update(of=("self",)).filter(pk=draft.pk).first() if draft.pk else None
+    if stored is None:
+        return {"content": draft.content, "heading": draft.heading}
+    stored.delete()
+    return {"content": stored.content, "heading": stored.heading}
 
 
 def _insert(draft: Draft, content: dict[str, Any], heading: dict[str, Any]) -> Draft:
@@ -189,8 +204,12 @@ def _clean(given: Mapping[str, Any], allowed: tuple[str, ...]) -> dict[str, Any]
     if not isinstance(given, Mapping):
         raise Invalid(_("A draft is a JSON object."))
     kept = {name: given[name] for name in allowed if name in given}
-    text = json.dumps(kept)
-    if len(text) > MAX_DRAFT_BYTES:
+    try:
+        text = json.dumps(kept, ensure_ascii=False, allow_nan=False)
+        size = len(text.encode())
+    except (ValueError, RecursionError):  # NaN, half a surrogate pair
+        raise Invalid(_("The text has a character or a number that cannot be stored.")) from None
+    if size > MAX_DRAFT_BYTES:
         raise TooLarge(_("A draft can hold two megabytes of text. Your browser still has it."))
     if "\\u0000" in text:
         raise Invalid(_("The text has a NUL character, which cannot be stored. Please remove it."))

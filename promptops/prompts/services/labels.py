@@ -13,9 +13,9 @@ from promptops.accounts.policies import Permission, require
 from promptops.audit import services as audit
 from promptops.core.errors import Conflict, Invalid, NotFound
 from promptops.prompts.models import Label, LabelMove, Prompt, PromptVersion
-from promptops.prompts.services.versions import refuse_archived
+from promptops.prompts.services.versions import clean_note, locked_prompt
 
-NAME = re.compile(r"^[a-z0-9](?:[a-z0-9_-]{0,58}[a-z0-9])?$")
+NAME = re.compile(r"[a-z0-9](?:[a-z0-9_-]{0,58}[a-z0-9])?")
 COMPUTED = "latest"
 MAX_REASON = 2000
 
@@ -77,7 +77,10 @@ def rollback_label(
         Conflict: nothing stood there before, or the named version never did (code ``never_live``).
     """
     require(actor, prompt.project, Permission.WRITE)
+    # In the order in which ``_move`` locks, so that two moves never wait for each other.
+    locked_prompt(prompt)
     label = _locked(prompt, name)
+    _refuse_unseen(label, expected)
     lived = LabelMove.objects.filter(label=label, to_version__isnull=False).exclude(to_version_id=label.version_id)
     if version is not None:
         lived = lived.filter(to_version=version)
@@ -98,22 +101,15 @@ def _move(
     authority: LabelMove.Authority,
     expected: int | None,
 ) -> LabelMove | None:
-    refuse_archived(prompt)
+    reason = clean_note(reason, "reason", MAX_REASON)
+    locked_prompt(prompt)
     label = _locked(prompt, name, create=version is not None)
+    _refuse_unseen(label, expected)
     before = label.version
-    if expected is not None and expected != (before.number if before else 0):
-        raise Conflict(
-            _("“%(label)s” stands at %(where)s now; somebody moved it meanwhile. Look again before you move it.")
-            % {"label": name, "where": before or _("no version")},
-            code="label_moved",
-            version=before.number if before else None,
-        )
-    if len(reason) > MAX_REASON:
-        text = _("At most %d characters.") % MAX_REASON
-        raise Invalid(text, errors={"reason": [text]})
     if before == version:
         return None
-    label.version, label.moved_at = version, timezone.now()
+    # A machine whose clock is behind must not write history in the wrong order.
+    label.version, label.moved_at = version, max(timezone.now(), label.moved_at)
     label.save(update_fields=["version", "moved_at"])
     move = LabelMove.objects.create(
         label=label,
@@ -121,7 +117,7 @@ def _move(
         to_version=version,
         closure_sha256=version.closure_sha256 if version else "",
         authority=authority,
-        reason=reason.strip(),
+        reason=reason,
         actor_kind=actor.kind,
         actor_user=actor.user,
         actor_name=actor.name,
@@ -143,9 +139,21 @@ def _move(
     return move
 
 
+def _refuse_unseen(label: Label, expected: int | None) -> None:
+    """Raise Conflict where the label does not stand where the mover saw it (0: nowhere; None: did not look)."""
+    standing = label.version
+    if expected is not None and expected != (standing.number if standing else 0):
+        raise Conflict(
+            _("“%(label)s” stands at %(where)s now; somebody moved it meanwhile. Look again before you move it.")
+            % {"label": label.name, "where": standing or _("no version")},
+            code="label_moved",
+            version=standing.number if standing else None,
+        )
+
+
 def _locked(prompt: Prompt, name: str, *, create: bool = False) -> Label:
     """Return the label's row, locked: two moves of one label happen one after the other."""
-    if not NAME.match(name) or name == COMPUTED:
+    if not NAME.fullmatch(name) or name == COMPUTED:
         text = (
             _("“latest” is computed: it is always the newest version, and cannot be moved.")
             if name == COMPUTED

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import unicodedata
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -17,10 +18,11 @@ from promptops.audit import services as audit
 from promptops.core.errors import Conflict, Invalid
 from promptops.prompts.content import content_of
 from promptops.prompts.models import Prompt, PromptSlug, PromptVersion
-from promptops.prompts.services.versions import create_version, search_text_of
+from promptops.prompts.services.versions import create_version, locked_prompt, search_text_of
 
-SLUG = re.compile(r"^[a-z0-9](?:[a-z0-9_-]{0,98}[a-z0-9])?$")
-FOLDER_PART = re.compile(r"^[^/\x00-\x1f]{1,60}$")
+SLUG = re.compile(r"[a-z0-9](?:[a-z0-9_-]{0,98}[a-z0-9])?")
+FOLDER_PART = re.compile(r"[^/\x00-\x1f\x7f-\x9f\u2028\u2029]{1,60}")
+TAG = re.compile(r"[^,，\x00-\x1f\x7f-\x9f\u2028\u2029]{1,50}")
 # Paths that stand where a slug could: /p/<project>/prompts/new/ and its neighbours.
 RESERVED_SLUGS = {"csv", "home-panel", "new", "search"}
 MAX_TAGS = 20
@@ -72,15 +74,23 @@ def update_prompt(
     description: str | None = None,
     tags: Sequence[str] | None = None,
 ) -> Prompt:
-    """Rename or file a prompt (None leaves a field). The old slug redirects to the new one from then on."""
+    """Rename or file a prompt (None leaves a field). The old slug redirects to the new one from then on.
+
+    Raises:
+        Invalid: the heading is malformed (``errors`` by field).
+        Conflict: the slug is or was another prompt's, or the prompt is archived.
+    """
     require(actor, prompt.project, Permission.WRITE)
-    prompt = Prompt.objects.select_for_update().select_related("project").get(pk=prompt.pk)
+    prompt = locked_prompt(prompt)
     heading = clean_heading(
         slug=prompt.slug if slug is None else slug,
         folder=prompt.folder if folder is None else folder,
         description=prompt.description if description is None else description,
         tags=prompt.tags if tags is None else tags,
     )
+    changed = sorted(name for name, value in heading.items() if getattr(prompt, name) != value)
+    if not changed:
+        return prompt
     if heading["slug"] != prompt.slug:
         _refuse_taken_slug(prompt.project, heading["slug"], prompt)
         PromptSlug.objects.filter(project=prompt.project, slug=heading["slug"]).delete()
@@ -95,7 +105,14 @@ def update_prompt(
             prompt.save(update_fields=[*heading, "updated_at", "search_text"])
     except IntegrityError:
         raise _taken(heading["slug"]) from None
-    audit.record(actor, "prompt.updated", project_id=prompt.project_id, target_kind="prompt", target_id=prompt.pk)
+    audit.record(
+        actor,
+        "prompt.updated",
+        project_id=prompt.project_id,
+        target_kind="prompt",
+        target_id=prompt.pk,
+        detail={"fields": changed},
+    )
     return prompt
 
 
@@ -123,18 +140,20 @@ def clean_heading(*, slug: str, folder: str, description: str, tags: Sequence[st
     """Return the cleaned heading of a prompt. Raises Invalid with ``errors`` by field."""
     errors: dict[str, list[str]] = {}
     slug = slug.strip()
-    if not SLUG.match(slug) or slug in RESERVED_SLUGS:
+    if not SLUG.fullmatch(slug) or slug in RESERVED_SLUGS:
         errors["slug"] = [
             _("Use lower-case letters, digits, hyphens and underscores, at most 100, such as “support-reply”.")
         ]
-    parts = [part.strip() for part in folder.strip().strip("/").split("/") if part.strip()]
+    # The same name is the same text, however the keyboard composed its accents.
+    folder = unicodedata.normalize("NFC", folder)
+    parts = [part.strip() for part in folder.split("/") if part.strip()]
     folder = "/".join(parts)
-    if len(folder) > MAX_FOLDER or not all(FOLDER_PART.match(part) for part in parts):
+    if len(folder) > MAX_FOLDER or not all(FOLDER_PART.fullmatch(part) for part in parts):
         errors["folder"] = [_("Use names between slashes, such as “support/email”, at most 200 characters.")]
     if len(description) > MAX_DESCRIPTION or "\x00" in description:
         errors["description"] = [_("At most %d characters of text.") % MAX_DESCRIPTION]
-    clean_tags = list(dict.fromkeys(tag.strip() for tag in tags if tag.strip()))
-    if len(clean_tags) > MAX_TAGS or any(len(tag) > MAX_TAG or "\x00" in tag or "," in tag for tag in clean_tags):
+    clean_tags = list(dict.fromkeys(unicodedata.normalize("NFC", tag.strip()) for tag in tags if tag.strip()))
+    if len(clean_tags) > MAX_TAGS or not all(TAG.fullmatch(tag) for tag in clean_tags):
         errors["tags"] = [
             _("At most %(tags)d tags of %(length)d characters, without commas.") % {"tags": MAX_TAGS, "length": MAX_TAG}
         ]

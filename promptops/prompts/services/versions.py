@@ -58,12 +58,9 @@ def create_version(
     if content["kind"] != prompt.kind:
         text = _("This is a %(kind)s prompt, and stays one.") % {"kind": prompt.kind}
         raise Invalid(text, errors={"kind": [text]})
-    if len(message) > MAX_MESSAGE:
-        text = _("At most %d characters.") % MAX_MESSAGE
-        raise Invalid(text, errors={"message": [text]})
+    message = clean_note(message, "message", MAX_MESSAGE)
     # The row lock gives numbers without gaps to writers who save at the same time.
-    prompt = Prompt.objects.select_for_update().select_related("project").get(pk=prompt.pk)
-    refuse_archived(prompt)
+    prompt = locked_prompt(prompt)
     if expected_head is not None and expected_head != prompt.last_number:
         raise Conflict(
             _("Version %(new)d was saved meanwhile; you began from version %(old)d. Compare them, then save again.")
@@ -84,7 +81,7 @@ def create_version(
         spec=store_spec(prompt.project, content),
         content_sha256=digest,
         closure_sha256=closure_sha256(digest),
-        message=message.strip(),
+        message=message,
         author_kind=actor.kind,
         author=actor.user,
         author_name=actor.name,
@@ -110,7 +107,27 @@ def search_text_of(prompt: Prompt, content: Mapping[str, Any]) -> str:
     return "\n".join(part for part in parts if part)[:MAX_SEARCH_TEXT]
 
 
-def refuse_archived(prompt: Prompt) -> None:
-    """Raise Conflict for an archived prompt."""
-    if prompt.archived_at is not None:
+def locked_prompt(prompt: Prompt) -> Prompt:
+    """Return the prompt as it stands now, its row locked until the transaction ends: its writes come one by one.
+
+    The lock is the weakest that does this. What merely refers to the prompt or its project (a run, say) goes on.
+
+    Raises:
+        Conflict: the prompt is archived.
+    """
+    rows = Prompt.objects.select_for_update(of=("self",), no_key=True).select_related("project")
+    locked = rows.get(pk=prompt.pk)
+    if locked.archived_at is not None:
         raise Conflict(_("This prompt is archived. Restore it first."), code="archived")
+    return locked
+
+
+def clean_note(text: str, name: str, limit: int) -> str:
+    """Return what somebody wrote for the history, stripped. Raises Invalid with ``errors`` for the field ``name``."""
+    if len(text) > limit:
+        problem = _("At most %d characters.") % limit
+        raise Invalid(problem, errors={name: [problem]})
+    if "\x00" in text:
+        problem = _("The text has a NUL character, which cannot be stored. Please remove it.")
+        raise Invalid(problem, errors={name: [problem]})
+    return text.strip()

@@ -16,14 +16,14 @@ from django.views.decorators.http import require_http_methods, require_POST, req
 from promptops.accounts.access import ProjectRequest
 from promptops.accounts.policies import Permission
 from promptops.core.csv_export import csv_response
-from promptops.core.errors import AppError, Conflict, NotFound
+from promptops.core.errors import AppError, Conflict
 from promptops.core.htmx import redirect, render
 from promptops.core.pagination import page_of
 from promptops.prompts.forms import MoveLabelForm, put_errors
 from promptops.prompts.models import Label, LabelMove, Prompt
 from promptops.prompts.presenters import label_order, label_rows
 from promptops.prompts.querysets import labels_of, moves_of, versions_of
-from promptops.prompts.selectors import DEFAULT_LABEL, get_version, label_at
+from promptops.prompts.selectors import DEFAULT_LABEL, get_label, get_version, label_at
 from promptops.prompts.services import move_label, remove_label, rollback_label
 from promptops.prompts.views.access import prompt_view
 from promptops.prompts.views.versions import page_context
@@ -110,7 +110,7 @@ def label_remove(request: ProjectRequest, prompt: Prompt, label: str) -> HttpRes
 @prompt_view(Permission.READ)
 def label_history(request: ProjectRequest, prompt: Prompt, label: str) -> HttpResponse:
     """Every move of a label, newest first, and ``?at=2026-05-04T14:03`` (UTC): what served then."""
-    _known_label(prompt, label)
+    get_label(prompt, label)
     page = page_of(moves_of(prompt, label), order=["-at", "-id"], cursor=request.GET.get("cursor"), limit=PAGE_SIZE)
     asked = request.GET.get("at", "").strip()
     moment = _moment(asked)
@@ -131,7 +131,7 @@ def label_history(request: ProjectRequest, prompt: Prompt, label: str) -> HttpRe
 @prompt_view(Permission.READ)
 def label_history_csv(request: ProjectRequest, prompt: Prompt, label: str) -> HttpResponseBase:
     """Every move of a label as CSV."""
-    _known_label(prompt, label)
+    get_label(prompt, label)
     header = ["at", "label", "from_version", "to_version", "how", "by", "reason"]
     return csv_response(f"{prompt.slug}-{label}-history", header, map(_csv_row, list(moves_of(prompt, label))))
 
@@ -153,11 +153,6 @@ def _move_form(
         "target": versions_of(prompt).filter(number=int(chosen)).first() if chosen.isdecimal() else None,
     }
     return render(request, "prompts/label_move.html#form", context, status=status)
-
-
-def _known_label(prompt: Prompt, name: str) -> None:
-    if not Label.objects.filter(prompt=prompt, name=name).exists():
-        raise NotFound(_("This prompt has no label “%s”.") % name[:60])
 
 
 def _expected(request: ProjectRequest) -> int | None:
