@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 import uuid
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from django.db import transaction
@@ -18,6 +19,8 @@ from promptops.audit import services as audit
 from promptops.catalog.models import Endpoint, Provider
 from promptops.core.errors import Conflict, Invalid
 from promptops.core.ids import uuid7
+from promptops.prompts.models import Prompt, PromptSpec, PromptVersion
+from promptops.prompts.querysets import drafts_of, versions_of
 from promptops.runs.doorbell import ring
 from promptops.runs.models import Batch, Priority, Run, RunPayload, Status
 from promptops.runs.targets import (
@@ -43,6 +46,7 @@ __all__ = [
     "replay_run",
     "resume_batch",
     "start_batch",
+    "start_draft_run",
     "start_run",
     "start_runs",
     "version_target",
@@ -66,6 +70,31 @@ def start_run(
     request = RunRequest(variables, metadata or {})
     runs = start_runs(actor, target, endpoint, [request], parameters=parameters, priority=priority)
     return runs[0]
+
+
+@transaction.atomic
+def start_draft_run(
+    actor: Actor,
+    project: Project,
+    content: Mapping[str, Any],
+    endpoint: Endpoint,
+    *,
+    prompt: Prompt | None = None,
+    variables: Mapping[str, Any],
+) -> Run:
+    """Queue what somebody is editing, for somebody who waits in front of it.
+
+    Where the text says the same as the prompt's newest version, or as the version that the person's draft began with,
+    it is a run of that version; otherwise the run points at the draft's own spec. Raises as ``start_runs``, also
+    Invalid for malformed content (``errors`` by path) and Conflict for an archived prompt.
+    """
+    require(actor, project, Permission.RUN)
+    if prompt is not None and prompt.archived_at is not None:
+        raise Conflict(_("“%s” is archived. Restore it to run it.") % prompt.slug, code="archived")
+    target = draft_target(project, content, prompt=prompt)
+    if prompt is not None:
+        target = replace(target, version=_version_that_says(target.spec, prompt, actor))
+    return start_run(actor, target, endpoint, variables=variables, priority=Priority.INTERACTIVE)
 
 
 @transaction.atomic
@@ -235,6 +264,13 @@ def resume_batch(actor: Actor, batch: Batch) -> Batch:
         queue = batch.endpoint.queue
         transaction.on_commit(lambda: ring(queue), robust=True)
     return batch
+
+
+def _version_that_says(spec: PromptSpec, prompt: Prompt, actor: Actor) -> PromptVersion | None:
+    """The newest version of the prompt, or the one that the person's draft began with, if it is that text."""
+    drafts = drafts_of(spec.project, owner_id=actor.user_id or 0).filter(prompt=prompt, base_version__isnull=False)
+    numbers = [prompt.last_number, *drafts.values_list("base_version__number", flat=True)]
+    return versions_of(prompt).filter(spec=spec, number__in=numbers).first()
 
 
 def _rows(
