@@ -114,7 +114,7 @@ def message_errors(message: Any, *, role_required: bool = True) -> Iterator[tupl
 def _part_errors(part: Any) -> Iterator[tuple[str, str]]:
     if not isinstance(part, dict):
         yield "", "must be an object"
-    elif not isinstance(part.get("type"), str):
+    elif not isinstance(part.get("type"), str) or not part["type"]:
         yield ".type", "is missing"
-    elif part["type"] == "text" and not isinstance(part.get("text"), str):
+    elif not isinstance(part.get("text", "" if part["type"] != "text" else None), str):
         yield ".text", "must be text"
