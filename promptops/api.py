@@ -12,9 +12,11 @@ from ninja.openapi.docs import Swagger
 from promptops.accounts.api import routers as accounts_routers
 from promptops.accounts.bearer import TokenBearer
 from promptops.api_description import DESCRIPTION, describe
+from promptops.catalog.api import routers as catalog_routers
 from promptops.core.rest import CompactRenderer, StrictParser
 from promptops.prompts.api import routers as prompts_routers
 from promptops.rest import on_error
+from promptops.runs.api import routers as runs_routers
 
 API_VERSION = "1.0.0"  # of the contract in /api/v1, not of the software
 
@@ -39,7 +41,7 @@ api = PromptOpsAPI(
     docs=Swagger({"persistAuthorization": False, "displayRequestDuration": True, "docExpansion": "list"}),
     urls_namespace="api",
 )
-for router in (*prompts_routers, *accounts_routers):
+for router in (*prompts_routers, *runs_routers, *catalog_routers, *accounts_routers):
     api.add_router("", router)
 
 

@@ -12,7 +12,7 @@ What a call should do differently is said by the model's name, after a question 
 or by `POST /control/script` with {"model": name, "key": key, "times": n, ...} (`Provider.script` in tests): the next
 n calls that match behave so. `GET /control/calls` lists every call with its key, model, outcome and tokens, so that a
 ledger can be compared; `POST /control/reset` forgets them. A key that starts with "wrong" is refused, as is a missing
-one.
+one; for one that starts with "moved" the list of models is elsewhere (307).
 
 fail: see `FAILURES` for the refusals; and hang (no answer), drop (closed without an answer), truncate, stall and
 stream_error (after `after` tokens, default 2), malformed, not_json, redirect, gzip, no_usage, absurd_usage, filtered,
@@ -87,6 +87,7 @@ class Provider:
         self.failed: Counter[tuple[str, str]] = Counter()
         self.in_flight = 0
         self.max_in_flight = 0
+        self.listed: list[str] = []  # the key of every request for the list of models
         self._thread: threading.Thread | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
         self._end: asyncio.Event | None = None
@@ -111,6 +112,7 @@ class Provider:
         self.calls.clear()
         self.scripts.clear()
         self.failed.clear()
+        self.listed.clear()
         self.max_in_flight = 0
 
     def counts(self) -> Counter[tuple[str, str]]:
@@ -216,7 +218,12 @@ class _Connection(asyncio.Protocol):
 
     def list_models(self, headers: dict[str, str]) -> None:
         """Both protocols list models under the same path and in nearly the same shape."""
-        if (key := _key(headers)).startswith("wrong"):
+        key = _key(headers)
+        self.provider.listed.append(key)
+        if key.startswith("moved"):
+            self.send(307, b"", {"Location": f"{self.provider.url}/v1/models"})
+            return
+        if key.startswith("wrong"):
             status, code, message = FAILURES["auth"]
             error = PROTOCOLS["/v1/chat/completions"].error(status, code, message.format(key=key))
             self.send_json(status, error)

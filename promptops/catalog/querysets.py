@@ -10,7 +10,8 @@ from promptops.catalog.models import Credential, Endpoint
 
 def credentials_of(project: Project, *, archived: bool | None = False) -> QuerySet[Credential]:
     """Credentials of a project by name: living ones (False), archived ones (True), or both (None)."""
-    credentials = Credential.objects.filter(project=project).select_related("created_by", "project").order_by("name")
+    credentials = Credential.objects.filter(project=project).select_related("created_by", "project")
+    credentials = credentials.prefetch_related("endpoints").order_by("name", "pk")
     return credentials if archived is None else credentials.filter(archived_at__isnull=not archived)
 
 

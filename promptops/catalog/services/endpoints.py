@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from typing import Any
+from enum import Enum
+from typing import Any, Literal
 
 from django.conf import settings
 from django.db import IntegrityError, transaction
@@ -29,6 +30,15 @@ MAX_DESCRIPTION = 10_000
 MAX_CONTEXT = 100_000_000
 PRICE_FIELDS = (*prices.FIELDS, "price_limit")
 FREE_PROVIDERS = (Provider.LOCAL, Provider.SCRIPTED)
+
+
+class Keep(Enum):
+    """What a change leaves as it is, where None means something."""
+
+    KEEP = "keep"
+
+
+KEEP: Literal[Keep.KEEP] = Keep.KEEP
 
 
 @transaction.atomic
@@ -95,11 +105,13 @@ def update_endpoint(
     name: str | None = None,
     description: str | None = None,
     credential: Credential | None = None,
-    context_window: int | None = None,
+    context_window: int | Literal[Keep.KEEP] | None = KEEP,
     price: Mapping[str, Any] | None = None,
     parameters: Mapping[str, Any] | None = None,
 ) -> Endpoint:
-    """Change an endpoint (None leaves a field). Provider and model name stay: another model is another endpoint.
+    """Change an endpoint. Provider and model name stay: another model is another endpoint.
+
+    None leaves a field as it is; a ``context_window`` of None says that it is unknown, and ``KEEP`` leaves it.
 
     Raises:
         Invalid: a field is malformed (``errors`` by field).
@@ -114,7 +126,7 @@ def update_endpoint(
         _set_parameters(endpoint, parameters, errors)
     if price is not None and not _same_price(endpoint, price):
         _set_price(endpoint, price, prices.UNKNOWN, errors)
-    if context_window is not None:
+    if context_window is not KEEP:
         _set_context(endpoint, context_window, errors)
     if errors:
         raise Invalid(_("The endpoint was not saved: please correct what is marked."), errors=errors)
