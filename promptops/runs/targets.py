@@ -61,11 +61,13 @@ class Prepared:
 def version_target(project: Project, slug: str, *, label: str | None = None, version: int | None = None) -> Target:
     """Return the version under a label, or by its number; without either the one under ``production``.
 
+    The slug may be a former one of the prompt.
+
     Raises:
+        Invalid: a label and a version.
         NotFound: no such prompt, version or label, or the prompt is archived.
-        Moved: the slug is a former one.
     """
-    prompt = prompts.get_prompt(project, slug)
+    prompt = prompts.find_prompt(project, slug)
     if prompt.archived_at is not None:
         raise NotFound(_("“%s” is archived.") % prompt.slug, code="archived")
     found = prompts.get_version(prompt, label=label, number=version)

@@ -1,0 +1,409 @@
+"""Watching runs from a web process: one reader of Valkey and one of the database for everybody who watches.
+
+Valkey tells at once and may be wrong about nothing but silence: it may be away, be emptied, or miss an end. So the
+database is asked too, for all watched runs together: every second, and at once when Valkey says that a run has ended.
+What a watcher hears is put together from both by what it has heard already: the attempt, and the number of characters
+of its text. So pieces may come twice or in a new stream, and nobody hears them twice.
+
+Everything here runs on the web process's event loop, but for the questions to the database, which run on one thread.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+import secrets
+import time
+import uuid
+from collections import deque
+from collections.abc import Callable, Collection, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from typing import Any
+
+import redis.asyncio as redis
+from django.db import connection
+
+from promptops.core.rest import dumps
+from promptops.runs.events import ENDED, STARTED, TOKEN, WATCH_SECONDS, channel_of, run_id_of, wait_key_of, watch_key_of
+from promptops.runs.models import Run, Status
+from promptops.runs.representation import whole_runs
+from promptops.runs.storable import storable_text
+
+LOOK_SECONDS = 1.0
+"""How often the database is asked about every watched run."""
+
+TOGETHER_SECONDS = 0.02
+"""Pieces, and ends, that come within this time are handled together."""
+
+BLOCK_MILLISECONDS = 50
+"""How long a read of Valkey waits: also how long a new watcher waits to be heard by it."""
+
+PIECES_AT_ONCE = 500
+RENEW_SECONDS = 3.0
+"""How soon an emptied Valkey is noticed: the watch key is gone then."""
+
+VALKEY_SECONDS = 2.0
+AGAIN_SECONDS = 1.0
+"""After a failure; and how often a lost piece is asked for again."""
+
+LINGER_SECONDS = 20.0
+"""How long the readers stay after the last watcher has gone."""
+
+MAX_PENDING = 4_000_000
+"""Characters that wait for a watcher who does not read; one who has more is let go, and may come back."""
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Started:
+    """A call began: the text begins anew. ``started_at`` is ISO 8601."""
+
+    run_id: uuid.UUID
+    attempt: int
+    started_at: str | None
+
+
+@dataclass(frozen=True)
+class Token:
+    """The next piece of the text; ``offset`` counts the characters before it."""
+
+    run_id: uuid.UUID
+    attempt: int
+    text: str
+    offset: int
+
+
+@dataclass(frozen=True)
+class Ended:
+    """The run has ended; ``run`` is all of it as JSON."""
+
+    run_id: uuid.UUID
+    run: str
+
+
+Event = Started | Token | Ended
+
+
+@dataclass
+class Heard:
+    """What a watcher has heard of a run: the text of which attempt, and how many characters of it."""
+
+    attempt: int = 0
+    characters: int = 0
+    ended: bool = False
+
+
+@dataclass(frozen=True)
+class State:
+    """What the database says of a run; ``run`` is its JSON when it has ended, and None before."""
+
+    attempt: int
+    started_at: str | None
+    output: str = ""
+    run: str | None = None
+
+
+class Watcher:
+    """Somebody who watches some runs: ``wake`` is set when ``take`` has something, or nothing more will come."""
+
+    def __init__(self, heard: Mapping[uuid.UUID, Heard], *, tokens: bool) -> None:
+        self.heard = dict(heard)
+        self.tokens = tokens
+        self.wake = asyncio.Event()
+        self.closed = False
+        self._events: deque[Event] = deque()
+        self._pending = 0
+
+    @property
+    def finished(self) -> bool:
+        """Whether all its runs have ended."""
+        return all(one.ended for one in self.heard.values())
+
+    def take(self) -> list[Event]:
+        """Return what there is to tell; adjacent pieces of a text are one."""
+        self.wake.clear()
+        events = list(self._events)
+        self._events.clear()
+        self._pending = 0
+        return events
+
+    def close(self) -> None:
+        """Nothing more will come, although not all has ended."""
+        self.closed = True
+        self.wake.set()
+
+    def hear_start(self, run_id: uuid.UUID, attempt: int, started_at: str | None) -> None:
+        heard = self.heard[run_id]
+        if not heard.ended and attempt > heard.attempt:
+            heard.attempt, heard.characters = attempt, 0
+            if self.tokens:
+                self._tell(Started(run_id, attempt, started_at))
+
+    def hear_text(self, run_id: uuid.UUID, attempt: int, text: str, offset: int) -> bool:
+        """Take a piece of the text; return False where a piece before it is missing."""
+        heard = self.heard[run_id]
+        if not self.tokens or heard.ended or attempt < heard.attempt:
+            return True
+        self.hear_start(run_id, attempt, None)
+        if offset > heard.characters:
+            return False
+        news = text[heard.characters - offset :]
+        if news:
+            before, heard.characters = heard.characters, heard.characters + len(news)
+            last = self._events[-1] if self._events else None
+            if isinstance(last, Token) and last.run_id == run_id:
+                self._events[-1] = Token(run_id, attempt, last.text + news, last.offset)
+            else:
+                self._tell(Token(run_id, attempt, news, before))
+            self._pending += len(news)
+            if self._pending > MAX_PENDING:
+                self.close()
+        return True
+
+    def hear_state(self, run_id: uuid.UUID, state: State) -> None:
+        heard = self.heard[run_id]
+        if heard.ended:
+            return
+        if state.started_at is not None:
+            self.hear_start(run_id, state.attempt, state.started_at)
+        if state.run is not None:
+            self.hear_text(run_id, heard.attempt, state.output, 0)
+            heard.ended = True
+            self._tell(Ended(run_id, state.run))
+
+    def _tell(self, event: Event) -> None:
+        self._events.append(event)
+        self.wake.set()
+
+
+@dataclass
+class _Watched:
+    """A run that somebody watches."""
+
+    watchers: set[Watcher] = field(default_factory=set)
+    position: str = "0-0"
+    renew_at: float = 0.0
+    missing: bool = False
+    ask_again_at: float = 0.0
+
+    @property
+    def tokens(self) -> bool:
+        return any(watcher.tokens for watcher in self.watchers)
+
+    def ask_for_all(self) -> None:
+        """A piece is missing: have the worker tell the whole text again."""
+        now = time.monotonic()
+        if now >= self.ask_again_at:
+            self.missing, self.renew_at, self.ask_again_at = True, 0.0, now + AGAIN_SECONDS
+
+
+class Hub:
+    """All watchers of one web process. Its tasks run while there are any."""
+
+    def __init__(self, valkey_url: str) -> None:
+        self._url = valkey_url
+        self._watched: dict[uuid.UUID, _Watched] = {}
+        self._hinted: set[uuid.UUID] = set()
+        self._hint = asyncio.Event()
+        self._tasks: list[asyncio.Task[None]] = []
+        self._left_at = 0.0
+        self._database = ThreadPoolExecutor(1, thread_name_prefix="watching")
+        self._complained_at = dict.fromkeys(("valkey", "database"), -60.0)
+        self.watchers: set[Watcher] = set()
+
+    def watch(self, heard: Mapping[uuid.UUID, Heard], *, tokens: bool = True) -> Watcher:
+        """Return a watcher of these runs; ``leave`` has to be called in the end. Who asks was allowed to see them.
+
+        Args:
+            heard: by run, what is known already.
+            tokens: False: only the ends.
+        """
+        watcher = Watcher(heard, tokens=tokens)
+        self.watchers.add(watcher)
+        going_on = [run_id for run_id, one in heard.items() if not one.ended]
+        for run_id in going_on:
+            watched = self._watched.setdefault(run_id, _Watched())
+            watched.watchers.add(watcher)
+            # From the beginning: who has heard it does not hear it again.
+            watched.position, watched.renew_at = "0-0", 0.0
+        self._look_at(going_on)
+        if not self._tasks:
+            loop = asyncio.get_running_loop()
+            self._tasks = [loop.create_task(self._follow()), loop.create_task(self._look())]
+        return watcher
+
+    def leave(self, watcher: Watcher) -> None:
+        self.watchers.discard(watcher)
+        for run_id in watcher.heard:
+            self._forget(run_id, watcher)
+        if not self._watched:
+            self._left_at = time.monotonic()
+            asyncio.get_running_loop().call_later(LINGER_SECONDS, self._stop_if_idle)
+
+    def close(self) -> None:
+        """Let everybody go: the process is about to stop."""
+        for watcher in self.watchers:
+            watcher.close()
+
+    def _stop_if_idle(self) -> None:
+        if not self._watched and time.monotonic() - self._left_at >= LINGER_SECONDS - 0.1:
+            for task in self._tasks:
+                task.cancel()
+            self._tasks = []
+            self._database.submit(connection.close)
+
+    async def run_json(self, run_id: uuid.UUID) -> str:
+        """Return a run as JSON, as it is now."""
+        return await self._ask(_json_of, run_id)
+
+    # --- The database ---------------------------------------------------------------------------------------------
+
+    async def _look(self) -> None:
+        loop = asyncio.get_running_loop()
+        all_at = 0.0
+        while True:
+            try:
+                await asyncio.wait_for(self._hint.wait(), max(0.0, all_at - loop.time()))
+                await asyncio.sleep(TOGETHER_SECONDS)
+            except TimeoutError:
+                self._hinted.update(self._watched)
+                all_at = loop.time() + LOOK_SECONDS
+            self._hint.clear()
+            run_ids, self._hinted = self._hinted, set()
+            if not run_ids:
+                continue
+            try:
+                states = await self._ask(states_of, run_ids)
+            except Exception as error:
+                self._complain("database", error)
+                await asyncio.sleep(AGAIN_SECONDS)
+                continue
+            for run_id in run_ids:
+                self._hear_state(run_id, states.get(run_id))
+
+    def _look_at(self, run_ids: Collection[uuid.UUID]) -> None:
+        self._hinted.update(run_ids)
+        self._hint.set()
+
+    def _hear_state(self, run_id: uuid.UUID, state: State | None) -> None:
+        watched = self._watched.get(run_id)
+        if watched is None:
+            return
+        for watcher in list(watched.watchers):
+            if state is None:  # erased meanwhile: there is nothing to tell
+                watcher.heard[run_id].ended = True
+                watcher.wake.set()
+            else:
+                watcher.hear_state(run_id, state)
+            if watcher.heard[run_id].ended:
+                self._forget(run_id, watcher)
+
+    def _forget(self, run_id: uuid.UUID, watcher: Watcher) -> None:
+        watched = self._watched.get(run_id)
+        if watched is not None:
+            watched.watchers.discard(watcher)
+            if not watched.watchers:
+                del self._watched[run_id]
+
+    async def _ask(self, question: Callable[..., Any], *arguments: Any) -> Any:
+        return await asyncio.get_running_loop().run_in_executor(self._database, _asked, question, *arguments)
+
+    # --- Valkey ---------------------------------------------------------------------------------------------------
+
+    async def _follow(self) -> None:
+        timeouts = {"socket_timeout": VALKEY_SECONDS, "socket_connect_timeout": VALKEY_SECONDS}
+        client = redis.Redis.from_url(self._url, decode_responses=True, protocol=2, **timeouts)
+        try:
+            while True:
+                try:
+                    await self._mark(client)
+                    await self._read(client)
+                except (redis.RedisError, OSError, TimeoutError) as error:
+                    self._complain("valkey", error)
+                    await asyncio.sleep(AGAIN_SECONDS)
+        finally:
+            await client.aclose()
+
+    async def _mark(self, client: redis.Redis) -> None:
+        """Set or renew the keys by which workers know that somebody watches."""
+        now = time.monotonic()
+        pipeline = client.pipeline(transaction=False)
+        due = [(run_id, one) for run_id, one in self._watched.items() if one.renew_at <= now]
+        for run_id, watched in due:
+            watched.renew_at = now + RENEW_SECONDS
+            if watched.tokens:
+                # A new value has the worker tell all of the text again; without need it counts only where none is.
+                key = watch_key_of(run_id)
+                pipeline.set(key, secrets.token_hex(4), ex=WATCH_SECONDS, nx=not watched.missing)
+                pipeline.expire(key, WATCH_SECONDS)
+            else:
+                pipeline.set(wait_key_of(run_id), "1", ex=WATCH_SECONDS)
+            watched.missing = False
+        if due:
+            await pipeline.execute()
+
+    async def _read(self, client: redis.Redis) -> None:
+        positions: dict[Any, Any] = {channel_of(run_id): one.position for run_id, one in self._watched.items()}
+        if not positions:
+            await asyncio.sleep(BLOCK_MILLISECONDS / 1000)
+            return
+        answer = await client.xread(positions, count=PIECES_AT_ONCE, block=BLOCK_MILLISECONDS)
+        for channel, entries in answer:
+            run_id = run_id_of(channel)
+            watched = self._watched.get(run_id)
+            # Somebody may have joined while the answer was on its way: then everything is read again.
+            if watched is None or watched.position != positions[channel]:
+                continue
+            for position, fields in entries:
+                watched.position = position
+                self._hear(run_id, watched, fields["event"], json.loads(fields["data"]))
+        if answer:
+            await asyncio.sleep(TOGETHER_SECONDS)
+
+    def _hear(self, run_id: uuid.UUID, watched: _Watched, name: str, content: Mapping[str, Any]) -> None:
+        if name == ENDED:
+            self._look_at([run_id])
+        for watcher in watched.watchers:
+            if name == STARTED:
+                watcher.hear_start(run_id, content["attempt"], content["started_at"])
+            elif name == TOKEN:
+                text = storable_text(content["text"])
+                if not watcher.hear_text(run_id, content["attempt"], text, content["offset"]):
+                    watched.ask_for_all()
+
+    def _complain(self, what: str, error: Exception) -> None:
+        if time.monotonic() - self._complained_at[what] > 60:
+            self._complained_at[what] = time.monotonic()
+            logger.warning("Watching goes on without the %s for a while: %s: %s", what, type(error).__name__, error)
+
+
+def states_of(run_ids: Collection[uuid.UUID]) -> dict[uuid.UUID, State]:
+    """Return how far runs are, by ids that somebody was allowed to see; what is not there (any more) is left out."""
+    names = ("pk", "status", "attempt_count", "started_at")
+    rows = Run.objects.filter(pk__in=run_ids).values_list(*names)
+    states, ended = {}, []
+    for run_id, status, attempt, started_at in rows:
+        states[run_id] = State(attempt, started_at.isoformat() if started_at else None)
+        if Status(status).is_terminal:
+            ended.append(run_id)
+    for run, content in whole_runs(ended) if ended else []:
+        open_state = states[run.pk]
+        states[run.pk] = State(open_state.attempt, open_state.started_at, content["output"] or "", dumps(content))
+    return states
+
+
+def _json_of(run_id: uuid.UUID) -> str:
+    ((_run, content),) = whole_runs([run_id])
+    return dumps(content)
+
+
+def _asked(question: Callable[..., Any], *arguments: Any) -> Any:
+    """On the database's thread: a connection that broke is not used again."""
+    try:
+        return question(*arguments)
+    except Exception:
+        connection.close()
+        raise
