@@ -1,0 +1,88 @@
+"""One of everything in a project, and in another one: what the access tests point their requests at."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from promptops.accounts.actors import SYSTEM, user_actor
+from promptops.accounts.models import ApiToken, Invitation, Membership, Project, User
+from promptops.accounts.services import add_member, create_invitation, create_user
+from promptops.accounts.tokens import create_token
+from promptops.catalog.models import Credential, Endpoint
+from promptops.catalog.services import create_credential, create_endpoint
+from promptops.prompts.models import Draft, PromptVersion
+from promptops.prompts.services import create_prompt, create_version, move_label, open_draft, save_draft
+from promptops.runs.models import Batch, Run
+from promptops.runs.services import RunRequest, start_batch, start_run, version_target
+from tests.people import GREETING, Team
+
+ROLES = ("viewer", "editor", "reviewer", "admin", "owner")
+
+
+@dataclass(frozen=True)
+class World:
+    """What a project holds. ``spare`` is a member whom nobody misses."""
+
+    project: Project
+    owner: User
+    version: PromptVersion
+    credential: Credential
+    endpoint: Endpoint
+    run: Run
+    batch: Batch
+    token: ApiToken
+    invitation: Invitation
+    spare: Membership
+    draft: Draft
+
+    def names(self) -> dict[str, Any]:
+        """What the placeholders of routes are filled with."""
+        return {
+            "project_slug": self.project.slug,
+            "slug": self.version.prompt.slug,
+            "number": 1,
+            "label": "production",
+            "run_id": self.run.pk,
+            "batch_id": self.batch.pk,
+            "credential_id": self.credential.pk,
+            "endpoint": self.endpoint.slug,
+            "token_id": self.token.pk,
+            "invitation_id": self.invitation.pk,
+            "member_id": self.spare.pk,
+            "draft_id": self.draft.pk,
+        }
+
+
+def furnish(project: Project, owner: User, *, prefix: str = "own") -> World:
+    """Fill a project through the services that the product uses. Names begin with ``prefix``."""
+    actor = user_actor(owner)
+    version = create_prompt(actor, project, GREETING, slug=f"{prefix}-prompt")
+    prompt = version.prompt
+    second = {**GREETING, "messages": [{"role": "user", "content": "Greet {{ name }}."}]}
+    create_version(actor, prompt, second)
+    prompt.refresh_from_db()
+    move_label(actor, prompt, "production", version)
+    move_label(actor, prompt, "staging", version)
+    credential = create_credential(actor, project, name=f"{prefix} key", provider="openai", api_key="sk-0123456789")
+    endpoint = create_endpoint(
+        actor, project, slug=f"{prefix}-endpoint", name="Scripted", provider="scripted", model_name="scripted-model"
+    )
+    target = version_target(project, prompt.slug, version=1)
+    run = start_run(actor, target, endpoint, variables={"name": "Ada"})
+    batch = start_batch(actor, target, endpoint, [RunRequest({"name": "Ada"})])
+    token, _secret = create_token(actor, project, name="spare", role="viewer")
+    invitation, _secret = create_invitation(actor, project, role="viewer")
+    spare = create_user(email=f"spare@{project.slug}.example", name="Spare")
+    membership = add_member(SYSTEM, project, spare, role="viewer")
+    draft = open_draft(actor, prompt)
+    draft = save_draft(actor, draft, revision=0, content=second)
+    return World(project, owner, version, credential, endpoint, run, batch, token, invitation, membership, draft)
+
+
+def furnish_team(team: Team) -> World:
+    return furnish(team.project, team.owner)
+
+
+def furnish_elsewhere(team: Team) -> World:
+    return furnish(team.elsewhere, team.outsider, prefix="foreign")
