@@ -181,6 +181,20 @@ ALLOWED_PROVIDER_HOSTS = env_list("ALLOWED_PROVIDER_HOSTS")
 NEW_PROJECT_STEPS = ["promptops.catalog.services.ensure_local_endpoint"]
 ALLOW_SCRIPTED_PROVIDER = env_bool("ALLOW_SCRIPTED_PROVIDER")  # the deterministic engine of the tests
 
+# What the audit page calls the objects of the upper apps: a function of (project, ids) → {id: (name, page)} each.
+AUDIT_NAMES = {
+    "prompt": "promptops.prompts.audit_names.prompts",
+    "endpoint": "promptops.catalog.audit_names.endpoints",
+    "credential": "promptops.catalog.audit_names.credentials",
+    "batch": "promptops.runs.audit_names.batches",
+}
+# Whether a project has one yet, for its first steps: a function of (project) → queryset each.
+PROJECT_HAS = {
+    "prompt": "promptops.prompts.querysets.prompts_of",
+    "label": "promptops.prompts.querysets.moves_in",
+    "run": "promptops.runs.querysets.runs_of",
+}
+
 # --- Applications --------------------------------------------------------------------------------------------------
 
 INSTALLED_APPS = [
@@ -228,6 +242,10 @@ ROOT_URLCONF = "promptops.urls"
 WSGI_APPLICATION = "promptops.wsgi.application"
 ASGI_APPLICATION = "promptops.asgi.application"
 WEB_THREADS = env_int("WEB_THREADS", 10)
+# Answers of `resolve` that each web process remembers (docs/hot-path.md), and for how long it gives them while the
+# database cannot be asked whether they are still right (0: not at all).
+RESOLVE_CACHE_BYTES = env_int("RESOLVE_CACHE_MB", 64) * 1024 * 1024
+RESOLVE_STALE_SECONDS = env_int("RESOLVE_STALE_SECONDS", 60)
 TEMPLATES = [
     {
         "BACKEND": "django.template.backends.django.DjangoTemplates",

@@ -6,11 +6,12 @@ from dataclasses import dataclass
 from typing import Any
 
 from django.http import HttpRequest
-from django.urls import NoReverseMatch, reverse
+from django.urls import NoReverseMatch, resolve, reverse
 from django.utils.functional import Promise
 from django.utils.translation import gettext_lazy as _
 
 from promptops.accounts.models import Project, Role
+from promptops.accounts.policies import can
 
 THEMES = ("light", "dark", "auto")
 
@@ -51,23 +52,38 @@ ENTRIES = (
         shortcut="g s",
         routes=(
             "accounts:members",
+            "accounts:member",
+            "accounts:member-role",
+            "accounts:member-link",
+            "accounts:invite",
             "accounts:tokens",
+            "accounts:token-create",
             "accounts:project-settings",
             "catalog:credential-list",
             "catalog:credential-create",
+            "catalog:credential-edit",
+            "catalog:credential-test",
         ),
     ),
+)
+# The tabs of the settings; who may not open one does not see it (templates/accounts/settings_tabs.html).
+SETTINGS_TABS = (
+    ("project", _("Project"), "accounts:project-settings", "adjustments"),
+    ("members", _("Members"), "accounts:members", "users"),
+    ("tokens", _("API tokens"), "accounts:tokens", "key"),
+    ("credentials", _("Credentials"), "catalog:credential-list", "lock"),
 )
 
 
 def context(request: HttpRequest) -> dict[str, Any]:
-    """Return ``ui_theme``, ``ui_sidebar``, ``nav`` and ``palette_search_url`` for the base template."""
+    """Return what the frame shows: theme, sidebar, navigation, the tabs of the settings."""
     project: Project | None = getattr(request, "project", None)
     return {
         "ui_theme": _theme(request),
         "ui_sidebar": "collapsed" if request.COOKIES.get("sidebar") == "collapsed" else "open",
         "nav": _navigation(request, project) if project else [],
         "palette_search_url": _url("prompts:search", project) if project else "",
+        "settings_tabs": lambda: _settings_tabs(request, project) if project else [],
     }
 
 
@@ -112,3 +128,15 @@ def _current_entry(request: HttpRequest) -> Entry | None:
         if match.view_name in entry.routes:
             return entry
     return next((entry for entry in ENTRIES if match.namespace in entry.namespaces), None)
+
+
+def _settings_tabs(request: HttpRequest, project: Project) -> list[dict[str, Any]]:
+    """What each view itself demands decides (``project_view`` leaves its permission on it)."""
+    actor = getattr(request, "actor", None)
+    tabs = []
+    for key, label, route, icon in SETTINGS_TABS:
+        url = _url(route, project)
+        permission = getattr(resolve(url).func, "permission", None) if url else None
+        if actor is not None and permission is not None and can(actor, project, permission):
+            tabs.append({"key": key, "label": label, "url": url, "icon": icon})
+    return tabs

@@ -12,6 +12,7 @@ from __future__ import annotations
 import functools
 from collections.abc import Callable
 from typing import Any, Concatenate, ParamSpec
+from urllib.parse import urlsplit, urlunsplit
 
 from django.contrib.auth.views import redirect_to_login
 from django.http import HttpRequest, HttpResponse, HttpResponseBase, HttpResponseRedirect
@@ -86,8 +87,9 @@ def _to_sign_in(request: HttpRequest) -> HttpResponse:
     """Redirect; an htmx request is told to load the whole sign-in page, so that no form lands inside a fragment."""
     sign_in = reverse("accounts:sign-in")
     if request.headers.get("HX-Request") == "true":
+        page = urlsplit(request.headers.get("HX-Current-URL", ""))
         answer = HttpResponse(status=401)
-        answer["HX-Redirect"] = redirect_to_login(request.headers.get("HX-Current-URL", "/"), sign_in).url
+        answer["HX-Redirect"] = redirect_to_login(urlunsplit(("", "", page.path, page.query, "")) or "/", sign_in).url
         return answer
     redirect: HttpResponseRedirect = redirect_to_login(request.get_full_path(), sign_in)
     return redirect

@@ -8,10 +8,11 @@ from __future__ import annotations
 
 from enum import Enum
 
+from django.db.models import Q, QuerySet
 from django.utils.translation import gettext as _
 
 from promptops.accounts.actors import Actor
-from promptops.accounts.models import Project, Role, Scope
+from promptops.accounts.models import Membership, Project, Role, Scope, User
 from promptops.core.errors import Forbidden, NotFound
 
 
@@ -62,3 +63,19 @@ def grantable_roles(actor: Actor, project: Project) -> list[Role]:
     if own is None or not own.includes(Role.ADMIN):
         return []
     return [Role.VIEWER, Role.EDITOR, Role.REVIEWER, Role.ADMIN]
+
+
+def people_in_care_of(actor: Actor) -> QuerySet[User]:
+    """Return the people for whom the actor may make a sign-in link, which lets its holder act as that person.
+
+    Nobody may gain by it: whoever runs the installation may help everybody; an admin only those who reach nothing that
+    this admin does not administer too, and no owner. A token never may.
+    """
+    if actor.kind != "user" or actor.user is None:
+        return User.objects.none()
+    active = User.objects.filter(is_active=True)
+    if actor.user.is_installation_admin:
+        return active
+    administered = Membership.objects.filter(user=actor.user, role__in=[Role.ADMIN, Role.OWNER]).values("project")
+    reach_more = Membership.objects.filter(Q(role=Role.OWNER) | ~Q(project__in=administered)).values("user")
+    return active.filter(is_installation_admin=False).exclude(pk__in=reach_more)

@@ -18,12 +18,14 @@ def tokens_of(project: Project) -> QuerySet[ApiToken]:
     return ApiToken.objects.filter(project=project).select_related("created_by", "project").order_by("-id")
 
 
+def invitations_of(project: Project) -> QuerySet[Invitation]:
+    """Every invitation of a project, also used, revoked and old ones, newest first."""
+    return Invitation.objects.filter(project=project).select_related("created_by", "project").order_by("-id")
+
+
 def open_invitations_of(project: Project) -> QuerySet[Invitation]:
     """Invitations that can still be accepted, newest first."""
-    invitations = Invitation.objects.filter(
-        project=project, accepted_at=None, revoked_at=None, expires_at__gt=timezone.now()
-    )
-    return invitations.select_related("created_by", "project").order_by("-id")
+    return invitations_of(project).filter(accepted_at=None, revoked_at=None, expires_at__gt=timezone.now())
 
 
 def memberships_of(user: User) -> QuerySet[Membership]:
