@@ -2,14 +2,26 @@
 
 from django.urls import path
 
-from promptops.runs.views import detail, interactive
+from promptops.runs.views import batches, detail, home, interactive, listing
 
 app_name = "runs"
 PROJECT = "p/<slug:project_slug>/"
 RUNS = f"{PROJECT}runs/"
 RUN = f"{RUNS}<uuid:run_id>/"
+BATCHES = f"{RUNS}batches/"
+BATCH = f"{BATCHES}<uuid:batch_id>/"
 
 urlpatterns = [
+    path(RUNS, listing.run_list, name="list"),
+    path(f"{RUNS}csv/", listing.run_list_csv, name="list-csv"),
+    path(f"{RUNS}home-panel/", home.home_panel, name="home-panel"),
+    path(f"{PROJECT}prompts/<slug:slug>/runs/", listing.prompt_runs, name="prompt-runs"),
+    path(BATCHES, batches.batch_list, name="batch-list"),
+    path(f"{BATCHES}csv/", batches.batch_list_csv, name="batch-list-csv"),
+    path(BATCH, batches.batch_detail, name="batch-detail"),
+    path(f"{BATCH}pause/", batches.batch_pause, name="batch-pause"),
+    path(f"{BATCH}resume/", batches.batch_resume, name="batch-resume"),
+    path(f"{BATCH}cancel/", batches.batch_cancel, name="batch-cancel"),
     path(f"{RUNS}start/", interactive.start, name="start"),
     path(f"{RUNS}stream/", interactive.stream, name="stream"),
     path(f"{RUNS}recent-panel/", interactive.recent_panel, name="recent-panel"),

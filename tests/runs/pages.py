@@ -3,7 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import datetime as dt
+import secrets
+import uuid
+from collections.abc import Iterator
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
+
+import pytest
 
 from tests.people import Team
 
@@ -30,6 +38,22 @@ def start(team: Team, slug: str = "greeting", *, by: str = "editor", endpoint: s
     target = services.version_target(team.project, slug, **which)
     more.setdefault("variables", {"name": "Ada"})
     return services.start_run(team.actor(by), target, services.get_endpoint(team.project, endpoint), **more)
+
+
+@contextlib.contextmanager
+def made_ago(age: dt.timedelta) -> Iterator[None]:
+    """What is started inside is made that long ago; a run's id holds its time."""
+    from promptops.core.ids import first_uuid7_at
+
+    moment = dt.datetime.now(dt.UTC) - age
+
+    def old_uuid7() -> uuid.UUID:
+        return uuid.UUID(int=first_uuid7_at(moment).int | secrets.randbits(60))
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("promptops.runs.services.uuid7", old_uuid7)
+        patch.setattr("promptops.runs.services.timezone", SimpleNamespace(now=lambda: moment))
+        yield
 
 
 def work(queue: str = "api") -> None:
