@@ -66,12 +66,22 @@ ENTRIES = (
         ),
     ),
 )
+
+
+@dataclass(frozen=True)
+class Tab:
+    key: str
+    label: str | Promise
+    route: str
+    icon: str
+
+
 # The tabs of the settings; who may not open one does not see it (templates/accounts/settings_tabs.html).
 SETTINGS_TABS = (
-    ("project", _("Project"), "accounts:project-settings", "adjustments"),
-    ("members", _("Members"), "accounts:members", "users"),
-    ("tokens", _("API tokens"), "accounts:tokens", "key"),
-    ("credentials", _("Credentials"), "catalog:credential-list", "lock"),
+    Tab("project", _("Project"), "accounts:project-settings", icon="adjustments"),
+    Tab("members", _("Members"), "accounts:members", icon="users"),
+    Tab("tokens", _("API tokens"), "accounts:tokens", icon="key"),
+    Tab("credentials", _("Credentials"), "catalog:credential-list", icon="lock"),
 )
 
 
@@ -134,9 +144,9 @@ def _settings_tabs(request: HttpRequest, project: Project) -> list[dict[str, Any
     """What each view itself demands decides (``project_view`` leaves its permission on it)."""
     actor = getattr(request, "actor", None)
     tabs = []
-    for key, label, route, icon in SETTINGS_TABS:
-        url = _url(route, project)
+    for tab in SETTINGS_TABS:
+        url = _url(tab.route, project)
         permission = getattr(resolve(url).func, "permission", None) if url else None
         if actor is not None and permission is not None and can(actor, project, permission):
-            tabs.append({"key": key, "label": label, "url": url, "icon": icon})
+            tabs.append({"key": tab.key, "label": tab.label, "url": url, "icon": tab.icon})
     return tabs

@@ -6,7 +6,9 @@ import hashlib
 import http.client
 import json
 import os
+import shlex
 import socket
+import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -209,7 +211,11 @@ class Command(BaseCommand):
         person = owner.user if owner else User.objects.filter(is_active=True).order_by("pk").first()
         try:
             if person is None:
-                return []
+                data = shlex.quote(str(self.installation.data_dir))
+                return [
+                    f"  Sign in   {shlex.quote(sys.executable)} manage.py sign_in_link --data-dir {data} \\",
+                    '            --email you@example.com --name "Your name"',
+                ]
             return [
                 f"  Sign in   {self._url()}/link/{create_sign_in_link(person)}/",
                 f"            once, as {person.email}",
