@@ -4,18 +4,22 @@ nothing changed, and a summary in one line.
 
 from __future__ import annotations
 
-import json
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from promptops.templating import FieldDiff, MessageDiff, Span, SpecDiff, words_of
+from django.utils.translation import gettext as _
+
+from promptops.prompts.forms import plain_json, pretty_json
+from promptops.templating import Breaking, FieldDiff, MessageDiff, Span, SpecDiff, words_of
 
 # Unchanged lines that stay visible around a change, and the least number that is worth a fold.
 CONTEXT_LINES = 3
 MIN_FOLD = 4
 LINE_END = "↵"
+# A value as JSON that is longer than this (characters) goes over several lines.
+ONE_LINE = 60
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,8 +127,21 @@ def summary_of(diff: SpecDiff) -> Summary:
         variables=list(dict.fromkeys(one.path.split(".")[0] for one in diff.variables)),
         settings=[one.path for one in diff.settings],
         schema_changed=bool(diff.output_schema),
-        breaking=[one.message for one in diff.breaking],
+        breaking=[_sentence(one) for one in diff.breaking],
     )
+
+
+def _sentence(breaking: Breaking) -> str:
+    """What callers have to follow, in the reader's language."""
+    texts = {
+        "variable_removed": _("The variable “%(name)s” is no longer used: a value for it is ignored."),
+        "variable_required": _("The variable “%(name)s” must be given now."),
+        "variable_type": _("The variable “%(name)s” has another type now."),
+        "variable_max_length": _("The variable “%(name)s” may be less long now."),
+        "output_schema_removed": _("The output no longer follows a schema."),
+        "output_property_removed": _("The output no longer has “%(name)s”."),
+    }
+    return texts[breaking.code] % {"name": breaking.name} if breaking.code in texts else breaking.message
 
 
 def rows_of(spans: Iterable[Span]) -> list[Row]:
@@ -230,7 +247,7 @@ def _shown_message(message: MessageDiff, old: Sequence[dict[str, Any]], new: Seq
         placeholder=str(own.get("name", "")) if own.get("type") == "placeholder" else "",
         fields=_shown_fields(message.fields),
         blocks=blocks,
-        is_open=message.status != "same",
+        is_open=message.status in ("added", "removed") or any(row.is_changed for row in rows),
     )
 
 
@@ -241,9 +258,8 @@ def _shown_fields(fields: Iterable[FieldDiff]) -> list[ShownField]:
 def _text(value: Any) -> str:
     if value is None:
         return ""
-    if isinstance(value, str):
-        return value
-    return json.dumps(value, ensure_ascii=False, indent=2 if isinstance(value, dict | list) else None)
+    text = plain_json(value)
+    return text if len(text) <= ONE_LINE or isinstance(value, str) else pretty_json(value)
 
 
 def _words(texts: Iterable[str]) -> int:

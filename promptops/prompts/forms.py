@@ -51,9 +51,13 @@ class HeadingForm(forms.Form):
 
 
 class MoveLabelForm(forms.Form):
-    """Where a label goes, and why. ``expected`` is where the mover saw it stand (0: nowhere)."""
+    """Where a label goes, and why. ``expected`` is where the mover saw it stand (0: nowhere).
 
-    label = forms.CharField(label=_("Label"), max_length=60, strip=True)
+    The label is one of those that are offered, or a new one (``other``), when none of them was chosen.
+    """
+
+    label = forms.CharField(label=_("Label"), max_length=60, required=False)
+    other = forms.CharField(label=_("Name of the label"), max_length=60, required=False)
     version = forms.IntegerField(label=_("To version"), min_value=1, max_value=MAX_NUMBER)
     reason = forms.CharField(
         label=_("Reason"),
@@ -63,6 +67,13 @@ class MoveLabelForm(forms.Form):
         help_text=_("Shown in the label's history."),
     )
     expected = forms.IntegerField(min_value=0, max_value=MAX_NUMBER, required=False, widget=forms.HiddenInput)
+
+    def clean(self) -> dict[str, Any]:
+        super().clean()
+        name = self.cleaned_data.get("label") or self.cleaned_data.get("other") or ""
+        if not name and "label" not in self.errors and "other" not in self.errors:
+            self.add_error("label", _("Choose a label, or write the name of a new one."))
+        return {**self.cleaned_data, "label": name}
 
 
 class EditorForm(forms.Form):
@@ -136,6 +147,11 @@ def put_errors(form: forms.Form, error: AppError) -> None:
 def pretty_json(value: Any) -> str:
     """JSON for a text field that people edit; empty for None."""
     return "" if value is None else json.dumps(value, ensure_ascii=False, indent=2)
+
+
+def plain_json(value: Any) -> str:
+    """A value for reading: a text as it is, anything else as JSON in one line."""
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
 
 
 def _of_type(value: Any, expected: type, otherwise: Any) -> Any:

@@ -5,9 +5,13 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
+from django.db.models import F, Q
 from django.utils.translation import gettext as _
 
+from promptops import templating
+from promptops.prompts.forms import plain_json
 from promptops.prompts.models import Draft, Label, LabelMove, Prompt, PromptVersion
 from promptops.prompts.selectors import DEFAULT_LABEL, Activity
 
@@ -56,6 +60,56 @@ def frequent_tags(tag_lists: Iterable[Sequence[str]], current: str) -> list[tupl
     return sorted(shown.items())
 
 
+def folders_above(folder: str) -> list[tuple[str, str]]:
+    """Return (path, name) of a folder and all that it lies in, the top first: the way to it."""
+    parts = folder.split("/") if folder else []
+    return [("/".join(parts[: depth + 1]), name) for depth, name in enumerate(parts)]
+
+
+@dataclass(frozen=True)
+class VariableRow:
+    """One variable in the contract of a version. One that is used and not declared has what its use tells."""
+
+    name: str
+    type: str
+    is_declared: bool
+    is_used: bool
+    is_required: bool
+    is_untrusted: bool
+    default: str | None
+    example: str | None
+    description: str
+    max_length: int | None
+
+
+def variable_rows(content: Mapping[str, Any]) -> list[VariableRow]:
+    """Return the variables of a content in the order in which the text uses them; unused ones come last."""
+    declared: dict[str, Any] = content.get("variables", {})
+    template = templating.template_of(content)
+    variables = declared | templating.infer_contract(template)
+    used = list(dict.fromkeys(use.name for use in templating.variables_of(template)))
+    order = {name: place for place, name in enumerate(used)}
+    return [
+        VariableRow(
+            name=name,
+            type=variable.get("type", "string"),
+            is_declared=name in declared,
+            is_used=name in order,
+            is_required=variable.get("required", True) and variable.get("default") is None,
+            is_untrusted=variable.get("untrusted", False),
+            default=_shown(variable.get("default")),
+            example=_shown(variable.get("example")),
+            description=variable.get("description", ""),
+            max_length=variable.get("max_length"),
+        )
+        for name, variable in sorted(variables.items(), key=lambda item: order.get(item[0], len(order)))
+    ]
+
+
+def _shown(value: Any) -> str | None:
+    return None if value is None else plain_json(value)
+
+
 @dataclass(frozen=True)
 class PromptRow:
     """One line of the list of prompts."""
@@ -65,9 +119,9 @@ class PromptRow:
     activity: Activity
 
     @property
-    def failed_share(self) -> float | None:
-        """Failed runs among all, 0 to 1; None without runs."""
-        return self.activity.failed / self.activity.runs if self.activity.runs else None
+    def failed_percent(self) -> float | None:
+        """Failed runs among all, in percent; None without runs."""
+        return 100 * self.activity.failed / self.activity.runs if self.activity.runs else None
 
 
 def heading_text(draft: Draft) -> str:
@@ -93,17 +147,17 @@ class LabelRow:
 
 
 def label_rows(prompt: Prompt) -> list[LabelRow]:
-    """Return every label that the prompt has or had, ``production`` first, in two queries."""
+    """Return every label that the prompt has or had, ``production`` first, in three queries."""
+    moves = LabelMove.objects.filter(label__prompt=prompt).select_related("to_version")
+    newest = moves.order_by("label_id", "-at", "-id").distinct("label_id")
+    elsewhere = Q(label__version=None) | ~Q(to_version=F("label__version"))
+    last = {move.label_id: move for move in newest}
+    earlier = {move.label_id: move.to_version for move in newest.filter(elsewhere, to_version__isnull=False)}
     labels = Label.objects.filter(prompt=prompt).select_related("version", "prompt")
-    moves: dict[int, list[LabelMove]] = {}
-    for move in LabelMove.objects.filter(label__prompt=prompt).select_related("to_version").order_by("-at", "-id"):
-        moves.setdefault(move.label_id, []).append(move)
-    rows = []
-    for label in sorted(labels, key=lambda one: label_order(one.name)):
-        history = moves.get(label.pk, [])
-        earlier = (move.to_version for move in history if move.to_version and move.to_version_id != label.version_id)
-        rows.append(LabelRow(label, history[0] if history else None, next(earlier, None)))
-    return rows
+    return [
+        LabelRow(label, last.get(label.pk), earlier.get(label.pk))
+        for label in sorted(labels, key=lambda one: label_order(one.name))
+    ]
 
 
 def label_order(name: str) -> tuple[bool, str]:

@@ -28,8 +28,11 @@ _UNSPACED = (
 _UNSPACED_MARKS = (
     "\u0e31\u0e34-\u0e3a\u0e47-\u0e4e\u0eb1\u0eb4-\u0ebc\u0ec8-\u0ecd\u102b-\u103e\u17b4-\u17d3\u3099\u309a"
 )
+# A tag of a template is one thing: half of it means nothing to a reader. Bounded, so that no text takes long.
+_TAG = r"\{\{[^{}\n]{1,200}\}\}|\{%[^{}\n]{1,200}%\}|\{[A-Za-z_]\w{0,99}\}"
 _WORD = re.compile(
-    rf"""\r?\n
+    rf"""{_TAG}
+    | \r?\n
     | [^\S\n]+
     | [{_UNSPACED}][{_UNSPACED_MARKS}]*
     | (?:(?![{_UNSPACED}])[\w{_MARKS}])+(?:['’](?:(?![{_UNSPACED}])[\w{_MARKS}])+)*

@@ -39,6 +39,19 @@ def test_it_splits_chinese_into_characters() -> None:
     ]
 
 
+def test_a_tag_of_a_template_is_never_torn_apart() -> None:
+    assert spans("{% if vip %}Dear {{ name }},{% endif %} hello", "Dear {{ first_name }}, hello {mood}") == [
+        ("delete", "{% if vip %}"),
+        ("equal", "Dear "),
+        ("delete", "{{ name }}"),
+        ("insert", "{{ first_name }}"),
+        ("equal", ","),
+        ("delete", "{% endif %}"),
+        ("equal", " hello"),
+        ("insert", " {mood}"),
+    ]
+
+
 @settings(max_examples=200, deadline=None)
 @given(old=st.text(max_size=200), new=st.text(max_size=200))
 def test_the_spans_are_both_texts(old: str, new: str) -> None:

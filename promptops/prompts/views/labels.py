@@ -16,14 +16,15 @@ from django.views.decorators.http import require_http_methods, require_POST, req
 from promptops.accounts.access import ProjectRequest
 from promptops.accounts.policies import Permission
 from promptops.core.csv_export import csv_response
-from promptops.core.errors import AppError, Conflict
+from promptops.core.errors import Conflict, Invalid, NotFound
 from promptops.core.htmx import redirect, render
 from promptops.core.pagination import page_of
+from promptops.prompts.diff_view import summary_of
 from promptops.prompts.forms import MoveLabelForm, put_errors
 from promptops.prompts.models import Label, LabelMove, Prompt
 from promptops.prompts.presenters import label_order, label_rows
 from promptops.prompts.querysets import labels_of, moves_of, versions_of
-from promptops.prompts.selectors import DEFAULT_LABEL, get_label, get_version, label_at
+from promptops.prompts.selectors import DEFAULT_LABEL, diff_versions, get_label, get_version, label_at
 from promptops.prompts.services import move_label, remove_label, rollback_label
 from promptops.prompts.views.access import prompt_view
 from promptops.prompts.views.versions import page_context
@@ -31,13 +32,14 @@ from promptops.prompts.views.versions import page_context
 USUAL_LABELS = (DEFAULT_LABEL, "staging")
 VERSIONS_OFFERED = 100
 PAGE_SIZE = 50
+MAX_DIGITS = 9
 
 
 @require_safe
 @prompt_view(Permission.READ)
 def label_list(request: ProjectRequest, prompt: Prompt) -> HttpResponse:
     """Every label with where it stands, since when and why, and the version to which it would roll back."""
-    context = page_context(request, prompt) | {"rows": label_rows(prompt)}
+    context = page_context(request, prompt, "labels") | {"rows": label_rows(prompt)}
     return render(request, "prompts/labels.html", context)
 
 
@@ -47,9 +49,10 @@ def label_move(request: ProjectRequest, prompt: Prompt) -> HttpResponse:
     """The form by which a label is moved (a dialog, or a page of its own), and the move."""
     standing = {label.name: label for label in labels_of(prompt)}
     if request.method != "POST":
-        name = request.GET.get("label", "").strip()
+        name = (request.GET.get("label", "") or request.GET.get("other", "")).strip()
+        first_release = DEFAULT_LABEL not in standing and "label" not in request.GET
         given = {
-            "label": name or (DEFAULT_LABEL if DEFAULT_LABEL not in standing else ""),
+            "label": name or (DEFAULT_LABEL if first_release else ""),
             "version": request.GET.get("version") or prompt.last_number,
             "reason": request.GET.get("reason", ""),
         }
@@ -59,15 +62,19 @@ def label_move(request: ProjectRequest, prompt: Prompt) -> HttpResponse:
         return _move_form(request, prompt, form, standing, status=422)
     wanted = form.cleaned_data
     try:
+        version = get_version(prompt, number=wanted["version"])
         move = move_label(
             request.actor,
             prompt,
             wanted["label"],
-            get_version(prompt, number=wanted["version"]),
+            version,
             reason=wanted["reason"],
             expected=wanted["expected"] or 0,
         )
-    except AppError as error:
+    except NotFound as error:
+        form.add_error("version", error.detail)
+        return _move_form(request, prompt, form, standing, status=422)
+    except (Conflict, Invalid) as error:
         put_errors(form, error)
         return _move_form(request, prompt, form, standing, status=error.http_status)
     text = _("“%(label)s” stands at version %(version)d now.") if move else _("“%(label)s” stood there already.")
@@ -80,7 +87,7 @@ def label_move(request: ProjectRequest, prompt: Prompt) -> HttpResponse:
 def label_rollback(request: ProjectRequest, prompt: Prompt, label: str) -> HttpResponse:
     """Point a label back at a version that stood under it: the one that the button named."""
     number = request.POST.get("version", "")
-    version = get_version(prompt, number=int(number)) if number.isdecimal() and len(number) < 11 else None
+    version = get_version(prompt, number=int(number)) if _is_number(number) else None
     reason, expected = request.POST.get("reason", ""), _expected(request)
     try:
         move = rollback_label(request.actor, prompt, label, version=version, reason=reason, expected=expected)
@@ -114,11 +121,12 @@ def label_history(request: ProjectRequest, prompt: Prompt, label: str) -> HttpRe
     page = page_of(moves_of(prompt, label), order=["-at", "-id"], cursor=request.GET.get("cursor"), limit=PAGE_SIZE)
     asked = request.GET.get("at", "").strip()
     moment = _moment(asked)
-    context: dict[str, Any] = page_context(request, prompt) | {
+    context: dict[str, Any] = page_context(request, prompt, "labels") | {
         "label": label,
         "moves": page.items,
         "next_cursor": page.next,
         "asked": asked,
+        "at_value": f"{moment:%Y-%m-%dT%H:%M:%S}" if moment else asked,
         "asked_wrongly": bool(asked) and moment is None,
         "moment": moment,
         "then": label_at(prompt, label, moment) if moment else None,
@@ -140,24 +148,38 @@ def _move_form(
     request: ProjectRequest, prompt: Prompt, form: MoveLabelForm, standing: dict[str, Label], *, status: int = 200
 ) -> HttpResponse:
     """The form with where the chosen label stands *now*; sending it again says that the mover has seen that."""
-    name = str(form["label"].value() or "")
+    name = str(form["label"].value() or form["other"].value() or "")
     current = standing.get(name)
     chosen = str(form["version"].value() or "")
-    context = page_context(request, prompt) | {
+    target = versions_of(prompt).filter(number=int(chosen)).first() if _is_number(chosen) else None
+    names = sorted({*standing, *USUAL_LABELS}, key=label_order)
+    offered = list(versions_of(prompt).select_related(None).only("number", "message")[:VERSIONS_OFFERED])
+    context = page_context(request, prompt, "labels") | {
         "form": form,
         "current": current,
         "expected": current.version.number if current and current.version else 0,
         "chosen": chosen,
-        "names": sorted({*standing, *USUAL_LABELS}, key=label_order),
-        "versions": versions_of(prompt).only("number", "message")[:VERSIONS_OFFERED],
-        "target": versions_of(prompt).filter(number=int(chosen)).first() if chosen.isdecimal() else None,
+        "name": name,
+        "names": names,
+        "is_other": name not in names,
+        "versions": offered if target is None or target in offered else [*offered, target],
+        "target": target,
+        "is_moved_on": status == 409,
+        "summary": summary_of(diff_versions(current.version, target))
+        if current and current.version and target
+        else None,
     }
     return render(request, "prompts/label_move.html#form", context, status=status)
 
 
 def _expected(request: ProjectRequest) -> int | None:
     text = request.POST.get("expected", "")
-    return int(text) if text.isdecimal() and len(text) < 11 else None
+    return int(text) if _is_number(text) else None
+
+
+def _is_number(text: str) -> bool:
+    """Whether it is a number that the database can compare; whether such a version exists is another question."""
+    return text.isascii() and text.isdecimal() and len(text) <= MAX_DIGITS
 
 
 def _moment(text: str) -> dt.datetime | None:

@@ -19,14 +19,13 @@ from promptops.accounts.policies import Permission, can
 from promptops.core.csv_export import csv_response
 from promptops.core.htmx import render
 from promptops.core.pagination import page_of
-from promptops.prompts.models import Prompt, PromptActivity
-from promptops.prompts.presenters import PromptRow, folder_tree, frequent_tags
+from promptops.prompts.models import Draft, Prompt, PromptActivity
+from promptops.prompts.presenters import PromptRow, folder_tree, frequent_tags, heading_text
 from promptops.prompts.querysets import drafts_of, prompts_of
 from promptops.prompts.selectors import Activity, activity_of, activity_since, live_labels, search_prompts
 
 SORTS = {
     "slug": "slug",
-    "version": "last_number",
     "runs": "week",
     "failed": "week",
     "cost": "week",
@@ -185,9 +184,9 @@ def _rows(prompts: Any) -> list[PromptRow]:
     return [PromptRow(prompt, labels.get(prompt.pk, []), activity.get(prompt.pk, Activity())) for prompt in prompts]
 
 
-def _new_drafts(request: ProjectRequest) -> list[Any]:
+def _new_drafts(request: ProjectRequest) -> list[tuple[Draft, str]]:
     drafts = drafts_of(request.project, owner_id=request.user.pk).filter(prompt=None)
-    return list(drafts[:DRAFTS_SHOWN])
+    return [(draft, heading_text(draft)) for draft in drafts[:DRAFTS_SHOWN]]
 
 
 def _csv_rows(prompts: list[Prompt]) -> Iterator[list[Any]]:

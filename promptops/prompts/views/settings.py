@@ -13,6 +13,7 @@ from promptops.core.errors import Conflict, Invalid
 from promptops.core.htmx import redirect, render
 from promptops.prompts.forms import HeadingForm, put_errors
 from promptops.prompts.models import Prompt
+from promptops.prompts.querysets import labels_of
 from promptops.prompts.selectors import folders_of, former_slugs, tags_of
 from promptops.prompts.services import archive_prompt, restore_prompt, update_prompt
 from promptops.prompts.views.access import prompt_view
@@ -62,10 +63,12 @@ def restore(request: ProjectRequest, prompt: Prompt) -> HttpResponse:
 
 
 def _settings_page(request: ProjectRequest, prompt: Prompt, form: HeadingForm, *, status: int = 200) -> HttpResponse:
-    context = page_context(request, prompt) | {
+    context = page_context(request, prompt, "settings") | {
         "form": form,
         "folders": folders_of(request.project),
         "tags": tags_of(request.project),
         "former_slugs": former_slugs(prompt),
+        "live_labels": [label.name for label in labels_of(prompt)],
+        "api_path": f"/api/v1/prompts/{prompt.slug}",
     }
     return render(request, "prompts/settings.html#form", context, status=status)

@@ -13,11 +13,15 @@ from django.views.decorators.http import require_POST, require_safe
 from promptops.accounts.access import ProjectRequest
 from promptops.accounts.policies import Permission, can
 from promptops.core.csv_export import csv_response
+from promptops.core.errors import Conflict
 from promptops.core.htmx import redirect, render
 from promptops.core.pagination import page_of
+from promptops.prompts.diff_view import comparison_of
 from promptops.prompts.discarded import remember_discarded
+from promptops.prompts.forms import plain_json, pretty_json
+from promptops.prompts.highlighting import shown_messages
 from promptops.prompts.models import Label, Prompt, PromptVersion
-from promptops.prompts.presenters import label_order
+from promptops.prompts.presenters import folders_above, label_order, variable_rows
 from promptops.prompts.querysets import labels_of, versions_of
 from promptops.prompts.selectors import diff_versions, get_version
 from promptops.prompts.services import open_draft, save_draft
@@ -39,11 +43,12 @@ def version_list(request: ProjectRequest, prompt: Prompt) -> HttpResponse:
         limit=PAGE_SIZE,
     )
     labels = labels_by_version(prompt)
-    rows = [(version, labels.get(version.pk, [])) for version in page.items]
-    context = page_context(request, prompt) | {
-        "rows": rows,
+    numbers = [version.number for version in page.items]
+    context = page_context(request, prompt, "versions") | {
+        "rows": [(version, labels.get(version.pk, [])) for version in page.items],
         "next_cursor": page.next,
-        "older": page.items[1].number if len(page.items) > 1 else None,
+        # What the radio buttons begin with: the newest two of the page.
+        "compared": (numbers[1], numbers[0]) if len(numbers) > 1 else (None, None),
         "csv_url": reverse("prompts:versions-csv", args=[request.project.slug, prompt.slug]),
     }
     return render(request, "prompts/versions.html", context)
@@ -75,7 +80,8 @@ def version_list_csv(request: ProjectRequest, prompt: Prompt) -> HttpResponseBas
 def version_detail(request: ProjectRequest, prompt: Prompt, number: int) -> HttpResponse:
     """One version: what it says, its variables, parameters and schema, its hash, and how to use it in code."""
     version = get_version(prompt, number=number)
-    context = page_context(request, prompt) | version_context(request, prompt, version)
+    context = page_context(request, prompt, "versions") | version_context(request, prompt, version)
+    context["previous_number"] = number - 1 if number > 1 else None
     context["next_number"] = number + 1 if number < prompt.last_number else None
     return render(request, "prompts/version.html", context)
 
@@ -86,13 +92,15 @@ def version_diff(request: ProjectRequest, prompt: Prompt) -> HttpResponse:
     """The words, parameters, variables and schema that differ between two versions: ``?from=1&to=2``."""
     new = get_version(prompt, number=_number(request, "to", prompt.last_number))
     old = get_version(prompt, number=_number(request, "from", max(1, new.number - 1)))
-    context = page_context(request, prompt) | {
+    labels = labels_by_version(prompt)
+    context = page_context(request, prompt, "versions") | {
         "old": old,
         "new": new,
-        "diff": diff_versions(old, new),
+        "comparison": comparison_of(diff_versions(old, new), old.content["messages"], new.content["messages"]),
         "inline": request.GET.get("view") == "inline",
         "numbers": range(prompt.last_number, 0, -1),
-        "new_labels": labels_by_version(prompt).get(new.pk, []),
+        "old_labels": labels.get(old.pk, []),
+        "new_labels": labels.get(new.pk, []),
     }
     return render(request, "prompts/diff.html#comparison", context)
 
@@ -101,6 +109,8 @@ def version_diff(request: ProjectRequest, prompt: Prompt) -> HttpResponse:
 @prompt_view(Permission.WRITE)
 def edit_from(request: ProjectRequest, prompt: Prompt, number: int) -> HttpResponse:
     """Load an old version's content into the person's draft; what the draft held before can be brought back."""
+    if prompt.archived_at is not None:
+        raise Conflict(_("This prompt is archived. Restore it first."), code="archived")
     version = get_version(prompt, number=number)
     draft = open_draft(request.actor, prompt)
     if draft.pk is not None:
@@ -110,28 +120,34 @@ def edit_from(request: ProjectRequest, prompt: Prompt, number: int) -> HttpRespo
     return redirect(request, "prompts:detail", request.project.slug, prompt.slug)
 
 
-def page_context(request: ProjectRequest, prompt: Prompt) -> dict[str, Any]:
-    """What every page of a prompt shows: the prompt, and what the reader may do with it."""
+def page_context(request: ProjectRequest, prompt: Prompt, tab: str = "editor") -> dict[str, Any]:
+    """What every page of a prompt shows: the prompt, where the page is, and what the reader may do with it."""
     may_write = can(request.actor, request.project, Permission.WRITE)
-    return {"prompt": prompt, "may_write": may_write and prompt.archived_at is None, "may_restore": may_write}
+    return {
+        "prompt": prompt,
+        "tab": tab,
+        "folders_above": folders_above(prompt.folder),
+        "may_write": may_write and prompt.archived_at is None,
+        "may_restore": may_write,
+    }
 
 
 def version_context(request: ProjectRequest, prompt: Prompt, version: PromptVersion) -> dict[str, Any]:
     """What the read-only view of a version shows."""
     labels = labels_by_version(prompt).get(version.pk, [])
     content = version.content
+    parameters: dict[str, Any] = content.get("parameters", {})
+    label = labels[0].name if labels else None
     return {
         "version": version,
         "content": content,
         "labels": labels,
-        "variables": [(name, declared) for name, declared in content.get("variables", {}).items()],
-        "parameters": sorted(content.get("parameters", {}).items()),
-        "snippets": code_snippets(
-            request.build_absolute_uri("/"),
-            prompt.slug,
-            version,
-            label=labels[0].name if labels else None,
-        ),
+        "shown_messages": shown_messages(content),
+        "variables": variable_rows(content),
+        "parameters": [(name, plain_json(value)) for name, value in sorted(parameters.items())],
+        "schema_text": pretty_json(content.get("output_schema")),
+        "api_path": f"/api/v1/prompts/{prompt.slug}/versions/{version.number}",
+        "snippets": code_snippets(request.build_absolute_uri("/"), prompt.slug, version, label=label),
     }
 
 
