@@ -1,19 +1,37 @@
 """The ASGI application that the web server runs.
 
 Django's own asynchronous handler answers a tenth of what synchronous Django in threads does, so Django is mounted here
-as a WSGI application behind a bridge. What must be native (the hot `resolve` path, event streams) is answered in
-`application` before the bridge is reached.
+as a WSGI application behind a bridge. What must be native (the hot `resolve` path, event streams) is answered in front
+of the bridge.
 """
 
+import re
 from typing import Any, cast
 
 from a2wsgi import WSGIMiddleware
 from django.conf import settings
 
-from promptops.wsgi import application as wsgi_application
+from promptops.wsgi import application as wsgi_application  # first: it sets Django up
 
-django_in_threads = WSGIMiddleware(cast(Any, wsgi_application), workers=settings.WEB_THREADS)
+# isort: split
+from promptops.event_streams import EventStreams
+from promptops.resolve_cache import ResolveCache
+
+_bridge = cast(Any, WSGIMiddleware(cast(Any, wsgi_application), workers=settings.WEB_THREADS))
 
 
-async def application(scope: Any, receive: Any, send: Any) -> None:
-    await django_in_threads(scope, receive, send)
+async def django_in_threads(scope: Any, receive: Any, send: Any) -> None:
+    """All of Django. The bridge wants two things that the server does not give: coroutines, and ASCII in a query."""
+    query = scope.get("query_string", b"")
+    if not query.isascii():
+        # The form that these bytes should have had.
+        query = re.sub(rb"[\x80-\xff]", lambda byte: b"%%%02X" % byte[0][0], query)
+        scope = {**scope, "query_string": query}
+
+    async def receive_body() -> Any:  # granian's awaitable is no coroutine, and the bridge hands it to another thread
+        return await receive()
+
+    await _bridge(scope, receive_body, send)
+
+
+application = ResolveCache(EventStreams(django_in_threads))

@@ -6,6 +6,7 @@ other middlewares; nobody who asks for JSON should get a page.
 
 from __future__ import annotations
 
+import json
 import logging
 from collections.abc import Callable
 from http import HTTPStatus
@@ -20,7 +21,7 @@ from ninja.errors import AuthenticationError, HttpError, Throttled, ValidationEr
 from promptops.accounts import idempotency
 from promptops.accounts.bearer import bearer_of, secret_of
 from promptops.core.errors import AppError, Invalid, RateLimited, TooLarge, Unauthenticated, Unavailable
-from promptops.core.rest import API_ROOT, PROBLEM_TYPE, problem_response
+from promptops.core.rest import API_ROOT, NOTE_HEADER, PROBLEM_TYPE, problem_response
 from promptops.prompts.selectors import Moved
 
 logger = logging.getLogger("promptops.api")
@@ -48,6 +49,9 @@ class RestMiddleware:
         answer = self._answer(request)
         if answer.status_code >= 400 and not str(answer.get("Content-Type", "")).startswith(PROBLEM_TYPE):
             answer = plain_problem(answer)
+        note = getattr(request, "cache_note", None)
+        if note is not None and answer.status_code < 400:
+            answer[NOTE_HEADER] = json.dumps(note)
         if head and isinstance(answer, HttpResponse):
             answer["Content-Length"] = str(len(answer.content))
             answer.content = b""

@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from django.db import connection
+from django.db.backends.base.base import BaseDatabaseWrapper
 
 KEEP_HOURS = 1
 
@@ -32,9 +33,12 @@ SELECT pg_current_snapshot()::text,
 """
 
 
-def look(seen: str | None) -> Changes:
-    """Return what changed since the snapshot ``seen`` (``Changes.snapshot`` of the last look; None at the first)."""
-    with connection.cursor() as cursor:
+def look(seen: str | None, *, using: BaseDatabaseWrapper | None = None) -> Changes:
+    """Return what changed since the snapshot ``seen`` (``Changes.snapshot`` of the last look; None at the first).
+
+    ``using`` is another connection than the usual one.
+    """
+    with (using or connection).cursor() as cursor:
         if seen is None:
             cursor.execute("SELECT pg_current_snapshot()::text")
             return Changes(cursor.fetchone()[0], None)

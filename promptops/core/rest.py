@@ -20,6 +20,7 @@ from promptops.core.pagination import MAX_PAGE_SIZE, PAGE_SIZE, Page
 
 API_ROOT = "/api/"
 PROBLEM_TYPE = "application/problem+json"
+NOTE_HEADER = "X-Internal-Cache-Note"  # on an answer that the web process may keep; it never leaves the process
 
 Item = TypeVar("Item")
 Row = TypeVar("Row", bound=Model)
