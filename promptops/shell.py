@@ -68,6 +68,25 @@ ENTRIES = (
 )
 
 
+# Outside of any project.
+PERSONAL_ENTRIES = (
+    Entry(
+        _("Projects"),
+        "accounts:projects",
+        icon="stack-2",
+        shortcut="g p",
+        routes=("accounts:projects", "accounts:project-create"),
+    ),
+    Entry(
+        _("Profile"),
+        "accounts:profile",
+        icon="user",
+        shortcut="g u",
+        routes=("accounts:profile", "accounts:password"),
+    ),
+)
+
+
 @dataclass(frozen=True)
 class Tab:
     key: str
@@ -91,7 +110,7 @@ def context(request: HttpRequest) -> dict[str, Any]:
     return {
         "ui_theme": _theme(request),
         "ui_sidebar": "collapsed" if request.COOKIES.get("sidebar") == "collapsed" else "open",
-        "nav": _navigation(request, project) if project else [],
+        "nav": _navigation(request, project),
         "palette_search_url": _url("prompts:search", project) if project else "",
         "settings_tabs": lambda: _settings_tabs(request, project) if project else [],
     }
@@ -103,19 +122,22 @@ def _theme(request: HttpRequest) -> str:
     return chosen if chosen in THEMES else "auto"
 
 
-def _url(route: str, project: Project) -> str:
+def _url(route: str, project: Project | None) -> str:
     try:
-        return reverse(route, args=[project.slug])
+        return reverse(route, args=[project.slug] if project else [])
     except NoReverseMatch:
         return ""
 
 
-def _navigation(request: HttpRequest, project: Project) -> list[dict[str, Any]]:
+def _navigation(request: HttpRequest, project: Project | None) -> list[dict[str, Any]]:
+    """Where one can go: within the project, or outside of any."""
     actor = getattr(request, "actor", None)
-    role = actor.role_in(project) if actor else None
+    if actor is None:
+        return []
+    role = actor.role_in(project) if project else Role.VIEWER
     items = []
     current = _current_entry(request)
-    for entry in ENTRIES:
+    for entry in ENTRIES if project else PERSONAL_ENTRIES:
         url = _url(entry.route, project)
         if url and role is not None and role.includes(entry.role):
             items.append(
@@ -134,7 +156,7 @@ def _current_entry(request: HttpRequest) -> Entry | None:
     match = request.resolver_match
     if match is None:
         return None
-    for entry in ENTRIES:
+    for entry in (*ENTRIES, *PERSONAL_ENTRIES):
         if match.view_name in entry.routes:
             return entry
     return next((entry for entry in ENTRIES if match.namespace in entry.namespaces), None)

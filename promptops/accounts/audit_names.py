@@ -117,6 +117,6 @@ def _url(name: str, project: Project, *args: object) -> str:
 
 
 def _shown(value: Any) -> str:
-    if isinstance(value, list):
-        return " ".join(str(one) for one in value)
-    return str(value) if isinstance(value, str | int | float) else json.dumps(value, ensure_ascii=False)
+    text = " ".join(map(str, value)) if isinstance(value, list) else json.dumps(value, ensure_ascii=False)
+    text = value if isinstance(value, str) else text
+    return f"{text[:12]}…" if len(text) > 40 else text  # a hash, mostly: the whole of it stands below

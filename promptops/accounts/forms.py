@@ -8,6 +8,7 @@ from typing import Any
 from django import forms
 from django.conf import settings
 from django.utils import timezone
+from django.utils.text import capfirst
 from django.utils.translation import gettext_lazy as _
 
 from promptops.accounts.models import Role, User
@@ -52,15 +53,19 @@ class SignUpForm(forms.Form):
 
 
 class ProfileForm(forms.Form):
+    AS_BROWSER = "auto"
+
     name = forms.CharField(label=_("Name"), max_length=120, widget=forms.TextInput(attrs={"autocomplete": "name"}))
-    language = forms.ChoiceField(label=_("Language"), required=False)
-    theme = forms.ChoiceField(label=_("Theme"), choices=User.Theme.choices)
+    theme = forms.ChoiceField(label=_("Theme"), choices=[(key, capfirst(label)) for key, label in User.Theme.choices])
 
     def __init__(self, *args: Any, **options: Any) -> None:
         super().__init__(*args, **options)
-        language = self.fields["language"]
-        assert isinstance(language, forms.ChoiceField)  # noqa: S101 (declared above)
-        language.choices = [("", _("As the browser asks")), *settings.LANGUAGES]
+        choices = [(self.AS_BROWSER, _("As the browser asks")), *settings.LANGUAGES]
+        self.fields["language"] = forms.ChoiceField(label=_("Language"), choices=choices)
+
+    def clean_language(self) -> str:
+        chosen: str = self.cleaned_data["language"]
+        return "" if chosen == self.AS_BROWSER else chosen
 
 
 class PasswordForm(forms.Form):
@@ -118,7 +123,9 @@ class InvitationForm(forms.Form):
 
     def __init__(self, *args: Any, roles: list[Role], **options: Any) -> None:
         super().__init__(*args, **options)
-        self.fields["role"] = forms.ChoiceField(label=_("Role"), choices=role_choices(roles), initial=Role.EDITOR)
+        self.fields["role"] = forms.ChoiceField(
+            label=_("Role"), choices=role_choices(roles), initial=Role.EDITOR, widget=forms.RadioSelect
+        )
 
 
 class RoleForm(forms.Form):

@@ -26,7 +26,7 @@ def is_in(client: Client) -> bool:
 
 def test_it_changes_name_and_theme(person: User) -> None:
     client = signed_in(person)
-    answer = client.post("/profile/", {"name": "  Edda  ", "language": "", "theme": "dark"})
+    answer = client.post("/profile/", {"name": "  Edda  ", "language": "auto", "theme": "dark"})
     assert answer.status_code == 302
     person.refresh_from_db()
     assert (person.name, person.theme) == ("Edda", "dark")
@@ -38,7 +38,7 @@ def test_it_changes_name_and_theme(person: User) -> None:
 
 def test_a_browsers_own_theme_goes_before_the_persons(person: User) -> None:
     client = signed_in(person)
-    client.post("/profile/", {"name": "E", "language": "", "theme": "light"})
+    client.post("/profile/", {"name": "E", "language": "auto", "theme": "light"})
     client.cookies["theme"] = "dark"
     assert Page(client.get("/profile/")).one("html").attributes["data-theme"] == "dark"
 
@@ -46,10 +46,10 @@ def test_a_browsers_own_theme_goes_before_the_persons(person: User) -> None:
 @pytest.mark.parametrize(
     ("given", "complaint"),
     [
-        ({"name": " ", "theme": "dark"}, "required"),
-        ({"name": "E", "theme": "pink"}, "Select a valid choice"),
+        ({"name": " ", "theme": "dark", "language": "auto"}, "required"),
+        ({"name": "E", "theme": "pink", "language": "auto"}, "Select a valid choice"),
         ({"name": "E", "theme": "dark", "language": "tlh"}, "Select a valid choice"),
-        ({"name": "x" * 121, "theme": "dark"}, "at most 120 characters"),
+        ({"name": "x" * 121, "theme": "dark", "language": "auto"}, "at most 120 characters"),
     ],
 )
 def test_it_refuses_with_the_form_as_it_was_typed(person: User, given: dict[str, str], complaint: str) -> None:
@@ -62,7 +62,7 @@ def test_it_refuses_with_the_form_as_it_was_typed(person: User, given: dict[str,
 
 def test_a_name_is_text_wherever_it_stands(person: User) -> None:
     client = signed_in(person)
-    client.post("/profile/", {"name": "<img src=x onerror=alert(1)>", "language": "", "theme": "auto"})
+    client.post("/profile/", {"name": "<img src=x onerror=alert(1)>", "language": "auto", "theme": "auto"})
     for url in ("/profile/", "/p/team/", "/p/team/settings/members/", f"/link/{create_sign_in_link(person)}/"):
         page = Page(client.get(url))
         assert "<img src=x" not in page.source
@@ -161,5 +161,5 @@ def test_the_chosen_language_goes_before_the_browsers(person: User, settings: ob
 
 def test_only_languages_with_a_catalogue_are_offered(person: User) -> None:
     page = Page(signed_in(person).get("/profile/", headers={"Accept-Language": "zh-CN"}))
-    assert [one.attributes["value"] for one in page.one("select", id="id_language").all("option")] == ["", "en"]
+    assert [one.attributes["value"] for one in page.one("select", id="id_language").all("option")] == ["auto", "en"]
     assert page.one("html").attributes["lang"] == "en"

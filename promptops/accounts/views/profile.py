@@ -89,7 +89,7 @@ def _page(
     status: int = 200,
 ) -> HttpResponse:
     user = request.user
-    shown = {"name": user.name, "language": user.language, "theme": user.theme}
+    shown = {"name": user.name, "language": user.language or ProfileForm.AS_BROWSER, "theme": user.theme}
     context: dict[str, Any] = {
         "profile_form": profile_form or ProfileForm(initial=shown),
         "password_form": password_form or PasswordForm(ask_current=asks_current(request)),

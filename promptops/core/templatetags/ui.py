@@ -182,6 +182,8 @@ def field(bound: BoundField, **attributes: Any) -> SafeString:
     described += [f"{bound.auto_id}_error"] if bound.errors else []
     if described and not group:
         attrs["aria-describedby"] = " ".join(described)
+    if group:
+        widget.attrs["class"] = base  # its options are rendered one by one
     context = {
         "field": bound,
         "control": "" if group else bound.as_widget(attrs=attrs),

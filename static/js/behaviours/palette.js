@@ -14,7 +14,9 @@ function symbol(name) {
 }
 
 function pageItems() {
-  const links = [...document.querySelectorAll("[data-nav]")].map((link) => ({
+  const seen = new Set(); // a page may link to the same place from the sidebar and from a menu
+  const places = [...document.querySelectorAll("[data-nav]")].filter((link) => !seen.has(link.href) && seen.add(link.href));
+  const links = places.map((link) => ({
     label: link.dataset.nav,
     hint: t("palette_go"),
     icon: link.dataset.navIcon,
