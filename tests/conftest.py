@@ -11,7 +11,7 @@ from promptops.core.installation import Installation
 from promptops.management.services.valkey import ValkeyService
 from tests import services
 
-pytest_plugins = ["tests.people", "tests.processes", "tests.web"]
+pytest_plugins = ["tests.local_model", "tests.people", "tests.processes", "tests.web"]
 
 WORKER = os.environ.get("PYTEST_XDIST_WORKER", "gw0")
 WORKER_NUMBER = int(WORKER.removeprefix("gw") or 0)

@@ -39,7 +39,12 @@ class ProcessUnderTest:
         self.name = name
         self.command = command
         # Set by `tests.conftest`: the data directory, this worker's database and Valkey.
-        self.environment = {**os.environ, "ALLOWED_PROVIDER_HOSTS": "127.0.0.1", **environment}
+        self.environment = {
+            **os.environ,
+            "ALLOWED_PROVIDER_HOSTS": "127.0.0.1",
+            "CELERY_SKIP_CHECKS": "1",
+            **environment,
+        }
         self.directory = Path(os.environ["DATA_DIR"]) / "processes"
         self.directory.mkdir(exist_ok=True)
         self.log = self.directory / f"{name}-{os.getpid()}-{next(_numbers)}.log"
@@ -116,13 +121,8 @@ class ProcessUnderTest:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self.thaw()
-        try:
-            if self.running:
-                self.stop()
-        finally:
-            self.kill()
-            sys.stdout.write(f"--- {self.name} ({self.log})\n{tail(self.log, LOG_LINES)}\n")
+        self.kill()
+        sys.stdout.write(f"--- {self.name} ({self.log})\n{tail(self.log, LOG_LINES)}\n")
 
     def _signal_group(self, number: signal.Signals) -> None:
         if self.process is not None:
@@ -206,8 +206,8 @@ def api_worker(django_db_setup: None, django_db_blocker: Any) -> Iterator[Celery
 
 
 @pytest.fixture(scope="module")
-def local_worker(django_db_setup: None, django_db_blocker: Any) -> Iterator[CeleryWorker]:
-    """One worker for the queue `local`, for all tests of the module."""
+def local_worker(embedded_model: Path, django_db_setup: None, django_db_blocker: Any) -> Iterator[CeleryWorker]:
+    """One worker for the queue `local` and the embedded model, for all tests of the module."""
     yield from _running(CeleryWorker("local"), django_db_blocker)
 
 

@@ -10,6 +10,9 @@ import torch
 if TYPE_CHECKING:
     from promptops.engines.jobs import Sampling
 
+COLDEST = 1e-4
+"""Below this temperature only the likeliest token is left anyway, and dividing by it would overflow."""
+
 
 @dataclass
 class Sampler:
@@ -19,7 +22,7 @@ class Sampler:
     device: torch.device
 
     def __post_init__(self) -> None:
-        self.greedy = self.sampling.temperature == 0 or self.sampling.top_k == 1
+        self.greedy = self.sampling.temperature < COLDEST or self.sampling.top_k == 1
         # On the CPU on every device: a draw then depends on the seed and the probabilities alone.
         self.generator = torch.Generator()
         if self.sampling.seed is None:

@@ -63,11 +63,11 @@ class LocalEngine:
         started = clock()
         events: asyncio.Queue[Event] = asyncio.Queue()
         job = await self._job(request, events)
-        thread = await asyncio.to_thread(_submit, self.model_dir, job)
         self._jobs[job] = events
         pieces: list[str] = []
         first: float | None = None
         try:
+            thread = await asyncio.to_thread(_submit, self.model_dir, job)
             while True:
                 event = await _next(events, started + request.timeout)
                 if isinstance(event, Ended):
@@ -90,13 +90,13 @@ class LocalEngine:
 
     async def _job(self, request: CompletionRequest, events: asyncio.Queue[Event]) -> Job:
         parameters = given_parameters("local", request)
-        chat = await asyncio.to_thread(_chat_format, self.model_dir)
-        prompt_ids = chat.prompt_ids(request.messages)
+        sampling = _sampling(parameters)
+        chat, prompt_ids = await asyncio.to_thread(_prompt, self.model_dir, request)
         loop = asyncio.get_running_loop()
         return Job(
             prompt_ids=prompt_ids,
             max_new_tokens=_room(chat, len(prompt_ids), parameters),
-            sampling=_sampling(parameters),
+            sampling=sampling,
             stops=parameters.get("stop", []),
             tokenizer=chat.tokenizer,
             end_ids=chat.end_ids,
@@ -130,10 +130,14 @@ def unload_models() -> None:
 atexit.register(unload_models)
 
 
-def _chat_format(model_dir: Path) -> ChatFormat:
-    """How the model wants a chat written, converting the embedded model first where needed (so it may take long)."""
+def _prompt(model_dir: Path, request: CompletionRequest) -> tuple[ChatFormat, list[int]]:
+    """How the model wants a chat written, and this one's tokens. Converts the embedded model first where needed."""
     ensure_present(model_dir)
-    return load_chat_format(model_dir)
+    chat = load_chat_format(model_dir)
+    prompt_ids = chat.prompt_ids(request.messages)
+    if not prompt_ids:
+        raise EngineError(ErrorKind.BAD_REQUEST, "The prompt is empty.")
+    return chat, prompt_ids
 
 
 def _submit(model_dir: Path, job: Job) -> GeneratorThread:
@@ -192,11 +196,15 @@ def _sampling(parameters: dict[str, Any]) -> Sampling:
         ("temperature", _number(sampling.temperature, 0, 5), "a number from 0 to 5"),
         ("top_p", _number(sampling.top_p, 0, 1) and sampling.top_p > 0, "a number above 0 and up to 1"),
         ("top_k", type(sampling.top_k) is int and sampling.top_k >= 0, "a whole number, 0 for no limit"),
-        ("seed", sampling.seed is None or isinstance(sampling.seed, int), "a whole number"),
+        ("seed", sampling.seed is None or _is_seed(sampling.seed), "a whole number of at most 63 bits"),
     ):
         if not valid:
             raise EngineError(ErrorKind.BAD_REQUEST, f"The parameter {name!r} must be {wanted}.")
     return sampling
+
+
+def _is_seed(value: object) -> bool:
+    return type(value) is int and 0 <= value < 2**63
 
 
 def _number(value: object, least: float, most: float) -> bool:

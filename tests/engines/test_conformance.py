@@ -6,6 +6,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import aclosing
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -25,15 +26,17 @@ from promptops.engines import (
 from tests.provider import Provider
 
 HTTP_ADAPTERS = ("openai", "anthropic")
-ADAPTERS = (*HTTP_ADAPTERS, "scripted")
-QUESTION = [{"role": "user", "content": "Name three colours, please."}]
-WITH_SYSTEM = [{"role": "system", "content": "Answer in one word."}, *QUESTION]
-CHAT = [*QUESTION, {"role": "assistant", "content": "Red, green, blue."}, {"role": "user", "content": "And one more?"}]
+ADAPTERS = (*HTTP_ADAPTERS, "scripted", "local")
+QUESTION = [{"role": "user", "content": "What is the capital of France?"}]
+# Longer than what the embedded model's template says where nobody says anything, and obeyed by it.
+SYSTEM = "Answer in French, always, whatever the language of the question may be, and in a whole sentence."
+WITH_SYSTEM = [{"role": "system", "content": SYSTEM}, *QUESTION]
+CHAT = [*QUESTION, {"role": "assistant", "content": "I do not know yet."}, {"role": "user", "content": "And now?"}]
 
 
 @pytest_asyncio.fixture(params=ADAPTERS)
-async def engine(request: pytest.FixtureRequest, provider: Provider) -> AsyncIterator[Engine]:
-    created = create_engine(connection_to(provider, request.param))
+async def engine(request: pytest.FixtureRequest, provider: Provider, embedded_model: Path) -> AsyncIterator[Engine]:
+    created = create_engine(connection_to(provider, request.param, embedded_model))
     yield created
     await created.aclose()
 
@@ -45,13 +48,15 @@ async def http_engine(request: pytest.FixtureRequest, provider: Provider) -> Asy
     await created.aclose()
 
 
-def connection_to(provider: Provider, name: str) -> Connection:
+def connection_to(provider: Provider, name: str, model_dir: Path | None = None) -> Connection:
+    if name == "local":
+        return Connection(name, model_dir=model_dir)
     base_url = {"openai": provider.openai_url, "anthropic": provider.anthropic_url}.get(name)
     return Connection(name, api_key="sk-test", base_url=base_url)
 
 
 def ask(
-    messages: Any = QUESTION, model: str = "test-model", timeout: float = 10, **parameters: Any
+    messages: Any = QUESTION, model: str = "test-model", timeout: float = 60, **parameters: Any
 ) -> CompletionRequest:
     return CompletionRequest(model, messages, parameters, timeout=timeout)
 
@@ -88,7 +93,7 @@ async def test_it_answers_the_last_turn_of_a_chat(engine: Engine) -> None:
 
 
 async def test_it_gives_the_system_prompt_to_the_model(engine: Engine) -> None:
-    with_system, without = await engine.complete(ask(WITH_SYSTEM)), await engine.complete(ask())
+    with_system, without = await engine.complete(ask(WITH_SYSTEM, max_tokens=8)), await engine.complete(ask())
     assert with_system.text != without.text
     assert with_system.usage.input_tokens > without.usage.input_tokens
 
@@ -150,14 +155,15 @@ async def test_it_names_a_parameter_that_it_cannot_express(engine: Engine, strea
 
 
 async def test_it_serves_many_calls_at_once(engine: Engine) -> None:
-    questions = [ask([{"role": "user", "content": f"Count to {number}."}], max_tokens=4) for number in range(8)]
+    questions = [ask([{"role": "user", "content": f"Count to {number}."}], max_tokens=3) for number in range(6)]
     together = await asyncio.gather(*(engine.complete(question) for question in questions))
     alone = [await engine.complete(question) for question in questions]
     assert [result.text for result in together] == [result.text for result in alone]
 
 
 async def test_it_can_be_cancelled_and_used_again(engine: Engine) -> None:
-    slow = ask(model="test-model?latency=20&tokens=400", max_tokens=400, timeout=60)
+    story = [{"role": "user", "content": "Tell me a very long story about a king and his three sons."}]
+    slow = ask(story, model="test-model?latency=20&tokens=400", max_tokens=400)
     for call in (engine.complete(slow), streamed(engine, slow)):
         task = asyncio.create_task(call)
         await asyncio.sleep(0.2)
@@ -219,7 +225,7 @@ async def test_it_names_a_refused_connection(provider: Provider, unused_tcp_port
 )
 async def test_it_keeps_what_had_arrived(http_engine: Engine, fail: str, kind: ErrorKind | None) -> None:
     error = await failure_of(http_engine, ask(model=f"test-model?fail={fail}&after=2", timeout=0.7), stream=True)
-    assert error.partial_text == "Name three "
+    assert error.partial_text == "What is "
     assert error.billed == "yes"
     assert error.kind == kind or kind is None
     assert not error.permanent
@@ -277,7 +283,7 @@ async def test_a_stream_left_early_is_closed_at_the_provider(http_engine: Engine
 
 async def test_it_reads_a_stream_that_the_server_keeps_open(http_engine: Engine) -> None:
     _, result = await streamed(http_engine, ask(model="test-model?fail=keep_open"))
-    assert result.text == "Name three colours, please."
+    assert result.text == "What is the capital of France?"
 
 
 async def test_it_keeps_its_connections(http_engine: Engine, provider: Provider) -> None:
