@@ -141,7 +141,7 @@ class Publisher:
         keys = [watch_key_of(run_id) for run_id in run_ids] + [wait_key_of(run_id) for run_id in ended]
         try:
             values = await self._client.mget(keys)
-            marks = {run_id: mark for run_id, mark in zip(run_ids, values, strict=False) if mark}
+            marks = {run_id: str(mark) for run_id, mark in zip(run_ids, values, strict=False) if mark}
             awaited = {run_id for run_id, value in zip(ended, values[len(run_ids) :], strict=True) if value}
             await self._publish(marks, {run_id for run_id in ended if run_id in marks or run_id in awaited})
         except (redis.RedisError, OSError, TimeoutError) as error:

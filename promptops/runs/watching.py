@@ -11,13 +11,14 @@ Everything here runs on the web process's event loop, but for the questions to t
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import logging
 import secrets
 import time
 import uuid
 from collections import deque
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Awaitable, Callable, Collection, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Any
@@ -38,7 +39,7 @@ TOGETHER_SECONDS = 0.02
 """Pieces, and ends, that come within this time are handled together."""
 
 BLOCK_MILLISECONDS = 50
-"""How long a read of Valkey waits: also how long a new watcher waits to be heard by it."""
+"""How long a read of Valkey waits: the streams of new watchers are in the next one."""
 
 PIECES_AT_ONCE = 500
 RENEW_SECONDS = 3.0
@@ -208,10 +209,11 @@ class Hub:
         self._watched: dict[uuid.UUID, _Watched] = {}
         self._hinted: set[uuid.UUID] = set()
         self._hint = asyncio.Event()
+        self._unmarked = asyncio.Event()
         self._tasks: list[asyncio.Task[None]] = []
         self._left_at = 0.0
         self._database = ThreadPoolExecutor(1, thread_name_prefix="watching")
-        self._complained_at = dict.fromkeys(("valkey", "database"), -60.0)
+        self._complained_at = dict.fromkeys(("Valkey", "the database"), -60.0)
         self.watchers: set[Watcher] = set()
 
     def watch(self, heard: Mapping[uuid.UUID, Heard], *, tokens: bool = True) -> Watcher:
@@ -230,9 +232,11 @@ class Hub:
             # From the beginning: who has heard it does not hear it again.
             watched.position, watched.renew_at = "0-0", 0.0
         self._look_at(going_on)
+        self._unmarked.set()
         if not self._tasks:
             loop = asyncio.get_running_loop()
-            self._tasks = [loop.create_task(self._follow()), loop.create_task(self._look())]
+            work = (self._look(), self._with_valkey(self._mark), self._with_valkey(self._read))
+            self._tasks = [loop.create_task(one) for one in work]
         return watcher
 
     def leave(self, watcher: Watcher) -> None:
@@ -257,7 +261,7 @@ class Hub:
 
     async def run_json(self, run_id: uuid.UUID) -> str:
         """Return a run as JSON, as it is now."""
-        return await self._ask(_json_of, run_id)
+        return str(await self._ask(_json_of, run_id))
 
     # --- The database ---------------------------------------------------------------------------------------------
 
@@ -277,12 +281,11 @@ class Hub:
                 continue
             try:
                 states = await self._ask(states_of, run_ids)
+                for run_id in run_ids:
+                    self._hear_state(run_id, states.get(run_id))
             except Exception as error:
-                self._complain("database", error)
+                self._complain("the database", error)
                 await asyncio.sleep(AGAIN_SECONDS)
-                continue
-            for run_id in run_ids:
-                self._hear_state(run_id, states.get(run_id))
 
     def _look_at(self, run_ids: Collection[uuid.UUID]) -> None:
         self._hinted.update(run_ids)
@@ -313,27 +316,35 @@ class Hub:
 
     # --- Valkey ---------------------------------------------------------------------------------------------------
 
-    async def _follow(self) -> None:
-        timeouts = {"socket_timeout": VALKEY_SECONDS, "socket_connect_timeout": VALKEY_SECONDS}
-        client = redis.Redis.from_url(self._url, decode_responses=True, protocol=2, **timeouts)
+    async def _with_valkey(self, work: Callable[[redis.Redis], Awaitable[None]]) -> None:
+        client = redis.Redis.from_url(
+            self._url,
+            socket_timeout=VALKEY_SECONDS,
+            socket_connect_timeout=VALKEY_SECONDS,
+            decode_responses=True,
+            protocol=2,  # the form of XREAD's answer differs
+        )
         try:
             while True:
                 try:
-                    await self._mark(client)
-                    await self._read(client)
-                except (redis.RedisError, OSError, TimeoutError) as error:
-                    self._complain("valkey", error)
+                    await work(client)
+                except Exception as error:  # whatever it is, the database still tells every end
+                    self._complain("Valkey", error)
                     await asyncio.sleep(AGAIN_SECONDS)
         finally:
             await client.aclose()
 
     async def _mark(self, client: redis.Redis) -> None:
         """Set or renew the keys by which workers know that somebody watches."""
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self._unmarked.wait(), RENEW_SECONDS / 3)
+        self._unmarked.clear()
         now = time.monotonic()
-        pipeline = client.pipeline(transaction=False)
         due = [(run_id, one) for run_id, one in self._watched.items() if one.renew_at <= now]
+        if not due:
+            return
+        pipeline = client.pipeline(transaction=False)
         for run_id, watched in due:
-            watched.renew_at = now + RENEW_SECONDS
             if watched.tokens:
                 # A new value has the worker tell all of the text again; without need it counts only where none is.
                 key = watch_key_of(run_id)
@@ -341,16 +352,18 @@ class Hub:
                 pipeline.expire(key, WATCH_SECONDS)
             else:
                 pipeline.set(wait_key_of(run_id), "1", ex=WATCH_SECONDS)
-            watched.missing = False
-        if due:
-            await pipeline.execute()
+        await pipeline.execute()
+        # An end before the key was there has been told to nobody; one behind it is told.
+        self._look_at([run_id for run_id, watched in due if not watched.renew_at])
+        for _run_id, watched in due:
+            watched.renew_at, watched.missing = now + RENEW_SECONDS, False
 
     async def _read(self, client: redis.Redis) -> None:
         positions: dict[Any, Any] = {channel_of(run_id): one.position for run_id, one in self._watched.items()}
         if not positions:
             await asyncio.sleep(BLOCK_MILLISECONDS / 1000)
             return
-        answer = await client.xread(positions, count=PIECES_AT_ONCE, block=BLOCK_MILLISECONDS)
+        answer: Any = await client.xread(positions, count=PIECES_AT_ONCE, block=BLOCK_MILLISECONDS)
         for channel, entries in answer:
             run_id = run_id_of(channel)
             watched = self._watched.get(run_id)
@@ -373,11 +386,12 @@ class Hub:
                 text = storable_text(content["text"])
                 if not watcher.hear_text(run_id, content["attempt"], text, content["offset"]):
                     watched.ask_for_all()
+                    self._unmarked.set()
 
     def _complain(self, what: str, error: Exception) -> None:
         if time.monotonic() - self._complained_at[what] > 60:
             self._complained_at[what] = time.monotonic()
-            logger.warning("Watching goes on without the %s for a while: %s: %s", what, type(error).__name__, error)
+            logger.warning("Runs are watched without %s for a while: %s: %s", what, type(error).__name__, error)
 
 
 def states_of(run_ids: Collection[uuid.UUID]) -> dict[uuid.UUID, State]:
