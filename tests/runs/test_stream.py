@@ -306,7 +306,7 @@ def test_who_disconnects_is_forgotten(client: httpx2.Client, team: Team, valkey:
 
     # Whoever watches renews the keys every three seconds: nobody does.
     for key in (watch_key_of(run.pk), wait_key_of(waited.pk)):
-        wait_for(lambda key=key: valkey.ttl(key) < 24, seconds=8)  # type: ignore[misc]
+        wait_for(lambda key=key: valkey.ttl(key) < 24, seconds=8)
 
 
 def test_a_server_that_stops_lets_everybody_go(team: Team, client: httpx2.Client) -> None:
