@@ -161,7 +161,7 @@ def _move_form(
         "chosen": chosen,
         "name": name,
         "names": names,
-        "is_other": name not in names,
+        "is_other": bool(name) and name not in names,
         "versions": offered if target is None or target in offered else [*offered, target],
         "target": target,
         "is_moved_on": status == 409,
