@@ -1,7 +1,7 @@
 """Calling language models: one protocol, an adapter a provider. Pure Python, without Django or a database."""
 
-from promptops.engines.registry import SUPPORTED_PARAMETERS, create_engine
-from promptops.engines.tokens import count_tokens
+from promptops.engines.registry import DEFAULT_MAX_TOKENS, SUPPORTED_PARAMETERS, create_engine
+from promptops.engines.tokens import count_texts, count_tokens
 from promptops.engines.types import (
     CompletionRequest,
     CompletionResult,
@@ -16,6 +16,7 @@ from promptops.engines.types import (
 )
 
 __all__ = [
+    "DEFAULT_MAX_TOKENS",
     "SUPPORTED_PARAMETERS",
     "CompletionRequest",
     "CompletionResult",
@@ -27,6 +28,7 @@ __all__ = [
     "TextDelta",
     "TokenCount",
     "Usage",
+    "count_texts",
     "count_tokens",
     "create_engine",
 ]

@@ -17,6 +17,7 @@ import httpx2
 from promptops.engines.failures import MalformedResponseError, error_from_body
 from promptops.engines.http_engine import HttpEngine, StreamReader
 from promptops.engines.parameters import extra_fields, given_parameters
+from promptops.engines.registry import DEFAULT_MAX_TOKENS
 from promptops.engines.tokens import message_texts
 from promptops.engines.types import (
     CompletionRequest,
@@ -31,7 +32,6 @@ from promptops.engines.types import (
 from promptops.engines.usage import believed_usage, estimated_usage
 
 DEFAULT_BASE_URL = "https://api.anthropic.com"
-DEFAULT_MAX_TOKENS = 4096
 
 FINISH_REASONS: dict[str, FinishReason] = {
     "end_turn": "stop",
@@ -65,7 +65,7 @@ class AnthropicEngine(HttpEngine):
         extra = extra_fields(parameters)
         if "stop" in parameters:
             parameters["stop_sequences"] = parameters.pop("stop")
-        parameters.setdefault("max_tokens", DEFAULT_MAX_TOKENS)
+        parameters.setdefault("max_tokens", DEFAULT_MAX_TOKENS["anthropic"])
         body: dict[str, Any] = {
             "model": request.model_name,
             "messages": [_message(message) for message in request.messages if not _is_system(message)],

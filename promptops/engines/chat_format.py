@@ -6,7 +6,7 @@ The engine and the token counter share it, so what is counted before a run is ex
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -74,6 +74,15 @@ def prompt_token_count(model_dir: Path, messages: Sequence[JsonObject]) -> int |
         if error.kind == ErrorKind.UNAVAILABLE:
             return None
         raise
+
+
+def text_counter(model_dir: Path) -> Callable[[str], int] | None:
+    """What counts the tokens of a plain text; None where the model's folder has no tokenizer."""
+    try:
+        tokenizer = load_chat_format(model_dir).tokenizer
+    except EngineError:
+        return None
+    return lambda text: len(tokenizer.encode(text, add_special_tokens=False).ids)
 
 
 @lru_cache(maxsize=8)

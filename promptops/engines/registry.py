@@ -33,6 +33,10 @@ SUPPORTED_PARAMETERS: dict[str, frozenset[str]] = {
 there.
 """
 
+DEFAULT_MAX_TOKENS = {"anthropic": 4096, "local": 512}
+"""How long an answer may be (tokens) where a request sets no limit. Anthropic demands one; small local models like to
+go on for ever. The others know their own end."""
+
 
 def create_engine(connection: Connection) -> Engine:
     """The engine for `connection.provider`. Raises `ValueError` for a provider without an adapter."""

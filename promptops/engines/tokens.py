@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from functools import lru_cache
 from math import ceil
 from pathlib import Path
@@ -52,11 +52,26 @@ def count_tokens(
     return TokenCount(estimate_prompt(messages), estimated=True)
 
 
+def count_texts(
+    provider: str, model_name: str, messages: Sequence[JsonObject], *, model_dir: Path | None = None
+) -> list[int]:
+    """Tokens of each message's own texts and pictures, without what the chat format puts around them: their sum is
+    below `count_tokens`. Exact where that is, else estimates.
+    """
+    count: Callable[[str], int] = estimate_text
+    if provider == "local" and model_dir is not None:
+        from promptops.engines.chat_format import text_counter
+
+        count = text_counter(model_dir) or count
+    elif provider == "openai" and (encoding := _encoding_for(model_name)) is not None:
+        count = _counter_of(encoding)
+    return [sum(map(count, message_texts(message))) + _picture_tokens(message) for message in messages]
+
+
 def estimate_prompt(messages: Sequence[JsonObject]) -> int:
     """Estimated tokens of a chat prompt."""
     texts = sum(estimate_text(text) for message in messages for text in message_texts(message))
-    images = sum(IMAGE_TOKENS for message in messages for part in _parts(message) if part.get("type") != "text")
-    return texts + images + MESSAGE_OVERHEAD * len(messages) + REPLY_OVERHEAD
+    return texts + sum(map(_picture_tokens, messages)) + MESSAGE_OVERHEAD * len(messages) + REPLY_OVERHEAD
 
 
 def estimate_text(text: str) -> int:
@@ -83,15 +98,22 @@ def message_texts(message: JsonObject) -> Iterable[str]:
         yield json.dumps(message["tool_calls"], ensure_ascii=False)
 
 
+def _picture_tokens(message: JsonObject) -> int:
+    return sum(IMAGE_TOKENS for part in _parts(message) if part.get("type") != "text")
+
+
 def _parts(message: JsonObject) -> Iterable[JsonObject]:
     content = message.get("content")
     return [part for part in content if isinstance(part, dict)] if isinstance(content, list) else []
 
 
 def _count_with(encoding: tiktoken.Encoding, messages: Sequence[JsonObject]) -> int:
-    texts = (text for message in messages for text in message_texts(message))
-    counted = sum(len(encoding.encode(text, disallowed_special=())) for text in texts)
+    counted = sum(_counter_of(encoding)(text) for message in messages for text in message_texts(message))
     return counted + MESSAGE_OVERHEAD * len(messages) + REPLY_OVERHEAD
+
+
+def _counter_of(encoding: tiktoken.Encoding) -> Callable[[str], int]:
+    return lambda text: len(encoding.encode(text, disallowed_special=()))
 
 
 def _encoding_for(model_name: str) -> tiktoken.Encoding | None:

@@ -20,7 +20,8 @@ def remember_discarded(request: HttpRequest, draft: Draft) -> None:
     kept = _kept(request)
     slot = _slot(draft.prompt_id)
     kept.pop(slot, None)
-    kept[slot] = {"content": draft.content, "heading": draft.heading}
+    base = draft.base_version.number if draft.base_version else None
+    kept[slot] = {"content": draft.content, "heading": draft.heading, "base": base}
     request.session[KEY] = dict(list(kept.items())[-MAX_KEPT:])
 
 
@@ -30,7 +31,7 @@ def has_discarded(request: HttpRequest, prompt: Prompt | None) -> bool:
 
 
 def take_discarded(request: HttpRequest, prompt: Prompt | None) -> dict[str, Any] | None:
-    """Return ``{content, heading}`` and forget it; None when nothing was kept."""
+    """Return ``{content, heading, base}`` and forget it; None when nothing was kept. ``base``: a version's number."""
     kept = _kept(request)
     found: dict[str, Any] | None = kept.pop(_slot(prompt.pk if prompt else None), None)
     request.session[KEY] = kept

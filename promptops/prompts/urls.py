@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from promptops.prompts.views import home, labels, listing, settings, versions
+from promptops.prompts.views import drafting, editor, home, labels, listing, settings, versions
 
 app_name = "prompts"
 PROJECT = "p/<slug:project_slug>/prompts/"
@@ -13,6 +13,15 @@ urlpatterns = [
     path(f"{PROJECT}csv/", listing.prompt_list_csv, name="list-csv"),
     path(f"{PROJECT}search/", listing.search, name="search"),
     path(f"{PROJECT}home-panel/", home.home_panel, name="home-panel"),
+    path(f"{PROJECT}new/", editor.create, name="create"),
+    path(PROMPT, editor.detail, name="detail"),
+    path(f"{PROMPT}preview/", editor.preview, name="preview"),
+    path(f"{PROMPT}changes/", editor.changes, name="changes"),
+    path(f"{PROMPT}draft/", drafting.draft, name="draft"),
+    path(f"{PROMPT}save/", drafting.save, name="save"),
+    path(f"{PROMPT}discard/", drafting.discard, name="discard"),
+    path(f"{PROMPT}bring-back/", drafting.bring_back, name="bring-back"),
+    path(f"{PROMPT}rebase/", drafting.rebase, name="rebase"),
     path(f"{PROMPT}versions/", versions.version_list, name="versions"),
     path(f"{PROMPT}versions/csv/", versions.version_list_csv, name="versions-csv"),
     path(f"{PROMPT}versions/<int:number>/", versions.version_detail, name="version-detail"),

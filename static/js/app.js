@@ -16,6 +16,7 @@ import { showPendingToasts } from "./behaviours/toasts.js";
 import { localiseTimes } from "./behaviours/local_time.js";
 
 const COMPONENTS = {
+  "editor-page": () => import("./editor/editor_page.js"),
   "message-editor": () => import("./editor/message_editor.js"),
   "variables-panel": () => import("./editor/variables_panel.js"),
   "json-editor": () => import("./editor/json_editor.js"),

@@ -2,7 +2,8 @@
 // data-confirm-title, data-confirm-action (the button's text), data-confirm-type="name to type". hx-confirm works too.
 import { t } from "../lib/strings.js";
 
-function ask({ title, text, action, typed }) {
+/** Resolves to true where the person goes on. */
+export function ask({ title, text, action, typed }) {
   const dialog = document.getElementById("confirm-dialog");
   dialog.querySelector("[data-part=title]").textContent = title || t("confirm_title");
   dialog.querySelector("[data-part=text]").textContent = text;

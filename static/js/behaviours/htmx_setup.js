@@ -27,7 +27,11 @@ document.addEventListener("htmx:afterRequest", () => {
   }
 });
 
+/** An element that asks as somebody types (data-quiet) says itself what is wrong: no toast a keystroke. */
+const isQuiet = (event) => Boolean(event.detail.elt?.closest("[data-quiet]"));
+
 document.addEventListener("htmx:responseError", (event) => {
+  if (isQuiet(event)) return;
   const { xhr } = event.detail;
   const { status } = xhr;
   // An error that we expect brings its own toast; the rest comes from a crash, or from a proxy in between.
@@ -38,5 +42,5 @@ document.addEventListener("htmx:responseError", (event) => {
   else if (status === 429) toast(t("too_many"), "warning");
   else toast(t("server_error", { status }), "error");
 });
-document.addEventListener("htmx:sendError", () => toast(t("offline"), "error"));
-document.addEventListener("htmx:timeout", () => toast(t("timeout"), "error"));
+document.addEventListener("htmx:sendError", (event) => isQuiet(event) || toast(t("offline"), "error"));
+document.addEventListener("htmx:timeout", (event) => isQuiet(event) || toast(t("timeout"), "error"));

@@ -70,7 +70,8 @@ document.addEventListener("click", (event) => {
   if (!event.target.closest('[data-dialog-open="shortcuts-dialog"]')) return;
   const list = document.querySelector("#shortcuts-dialog [data-part=list]");
   const rows = new Map();
-  for (const element of shortcutElements()) rows.set(element.dataset.shortcut, labelOf(element));
+  // What a dialog offers once it is open is not a shortcut of the page.
+  for (const element of shortcutElements().filter((one) => !one.closest("dialog"))) rows.set(element.dataset.shortcut, labelOf(element));
   list.replaceChildren(
     ...[...rows].map(([shortcut, label]) => h("div", {}, h("dt", {}, label), h("dd", {}, keysOf(shortcut).map((key) => h("kbd", {}, key))))),
   );

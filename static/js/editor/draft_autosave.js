@@ -1,8 +1,11 @@
-// Saves the draft while somebody writes. PUT data-url {"revision", "content", "heading"} → 200 {"revision", "updated_at"}.
-// 409 (somebody else wrote) shows both texts. Offline or signed out, the text stays in this browser and goes out later.
+// Saves the draft while somebody writes. PUT data-url {"revision", "content", "heading"} → 200 {"revision", "updated_at"}
+// and, for a new prompt, {"id", "url", "page", "key"}. 409 (somebody else wrote) shows both texts. Offline or signed out,
+// the text stays in this browser and goes out later. An htmx request of an element with data-settle waits until the
+// draft is saved, and is not sent where it could not be.
 import { announce, clock, debounce, h, icon, t } from "../lib/dom.js";
 import { isSignedOut, sendJson } from "../lib/http.js";
 import { toast } from "../behaviours/toasts.js";
+import { conflictPanel } from "./conflict_panel.js";
 
 const SAVE_AFTER_MS = 800;
 const RETRY_MS = 8000;
@@ -19,9 +22,19 @@ class DraftAutosave {
     this.key = `draft:${form.dataset.key}`;
     this.saved = JSON.stringify(this.collect());
     this.saving = null;
+    this.holding = false;
+    this.sent = null; // what the request that makes a version carries
     this.conflict = false;
+    this.ended = false;
     this.retry = 0;
     this.later = debounce(() => this.save(), SAVE_AFTER_MS);
+    this.listen();
+    // Components start in any order; what they make of the given values is the same text, so nothing looks changed.
+    requestAnimationFrame(() => this.restore());
+  }
+
+  listen() {
+    const { form } = this;
     form.addEventListener("editor:changed", () => this.touched());
     form.addEventListener("input", (event) => {
       if (event.target.matches("[data-draft], [data-heading]") && event.target.type !== "hidden") {
@@ -29,23 +42,26 @@ class DraftAutosave {
       }
     });
     window.addEventListener("online", () => this.save());
-    document.addEventListener("visibilitychange", () => {
-      if (document.visibilityState === "hidden") this.flush();
-    });
+    document.addEventListener("visibilitychange", () => (document.visibilityState === "hidden" ? this.flush() : this.save()));
     window.addEventListener("pagehide", () => this.flush());
     window.addEventListener("beforeunload", (event) => {
-      if (this.isDirty() && !this.keep() && !form.dataset.leaving) event.preventDefault();
+      if (!this.ended && this.isDirty() && !this.keep()) event.preventDefault();
     });
-    form.addEventListener("submit", () => {
-      form.dataset.leaving = "1";
-      this.later.cancel();
-      this.keep();
+    document.addEventListener("htmx:confirm", (event) => this.hold(event));
+    document.addEventListener("htmx:afterRequest", (event) => {
+      if (!event.detail.elt.matches("[data-settle]")) return;
+      this.sent = null;
+      if (this.isDirty()) this.later();
     });
-    // Components start in any order; what they make of the given values is the same text, so nothing looks changed.
-    requestAnimationFrame(() => this.restore());
+    document.addEventListener("draft:committed", (event) => this.committed(event.detail));
+    document.addEventListener("draft:stale", () => {
+      this.sent = null;
+      this.save(true);
+    });
+    document.addEventListener("draft:ended", () => this.end());
   }
 
-  /** {content, heading} from the controls with data-draft (json, string) and data-heading (string, list). */
+  /** {content, heading} from the controls with data-draft (json, text) and data-heading (text, list). */
   collect() {
     const read = (control, kind) => {
       if (kind === "list") return control.value.split(",").map((word) => word.trim()).filter(Boolean);
@@ -66,7 +82,7 @@ class DraftAutosave {
   }
 
   isDirty() {
-    return JSON.stringify(this.collect()) !== this.saved;
+    return !this.ended && JSON.stringify(this.collect()) !== this.saved;
   }
 
   touched() {
@@ -76,26 +92,37 @@ class DraftAutosave {
     this.later();
   }
 
-  say(text, isProblem = false) {
+  say(text, isProblem = false, link = null) {
     for (const status of document.querySelectorAll("[data-save-status]")) {
       status.classList.toggle("is-problem", isProblem);
-      status.replaceChildren(isProblem ? icon("cloud-off") : icon("cloud-check"), text);
+      status.replaceChildren(isProblem ? icon("cloud-off") : icon("cloud-check"), text, ...(link ? [" ", link] : []));
     }
     if (isProblem) announce(text);
   }
 
-  async save() {
-    if (this.saving || this.conflict || !this.isDirty()) return;
+  /** Ends when the answer has been dealt with. */
+  save(force = false) {
+    if (this.saving) return this.saving;
+    if (this.sent || this.conflict || this.ended || !(force || this.isDirty())) return Promise.resolve();
     clearTimeout(this.retry);
-    const body = this.collect();
+    this.later.cancel();
     this.say(t("saving"));
-    this.saving = sendJson(this.form.dataset.url, "PUT", { revision: this.revision, ...body });
-    try {
-      const response = await this.saving;
+    return this.put();
+  }
+
+  put(options = {}) {
+    const body = this.collect();
+    this.saving = this.send(body, options).finally(() => {
       this.saving = null;
+    });
+    return this.saving;
+  }
+
+  async send(body, options) {
+    try {
+      const response = await sendJson(this.form.dataset.url, "PUT", { revision: this.revision, ...body }, options);
       await this.answered(response, body);
     } catch {
-      this.saving = null;
       this.keep();
       this.say(t("offline_kept"), true);
       this.retry = setTimeout(() => this.save(), RETRY_MS);
@@ -104,14 +131,13 @@ class DraftAutosave {
 
   async answered(response, sent) {
     if (response.ok) {
-      const stored = await response.json();
-      this.accept(stored, sent);
+      this.accept(await response.json(), sent);
       if (this.isDirty()) this.later();
       return;
     }
     this.keep();
     if (isSignedOut(response)) {
-      this.say(t("signed_out_kept"), true);
+      this.say(t("signed_out_kept"), true, h("a", { href: this.form.dataset.signInUrl, target: "_blank" }, t("sign_in")));
       this.retry = setTimeout(() => this.save(), RETRY_MS);
       return;
     }
@@ -126,32 +152,80 @@ class DraftAutosave {
   }
 
   accept(stored, sent) {
-    this.revision = stored.revision;
-    this.form.dataset.revision = String(stored.revision);
-    for (const input of this.form.querySelectorAll("input[name=revision]")) input.value = stored.revision;
-    this.saved = JSON.stringify(sent);
-    this.forget();
+    this.take(stored.revision, sent);
+    if (stored.url) this.form.dataset.url = stored.url;
+    if (stored.key) this.key = `draft:${stored.key}`;
+    if (stored.page) history.replaceState(history.state, "", stored.page);
+    if (stored.id) this.form.querySelector("input[name=draft]").value = stored.id;
     this.say(t("saved_at", { time: clock(new Date(stored.updated_at ?? Date.now())) }));
     this.form.dispatchEvent(new CustomEvent("draft:saved", { bubbles: true, detail: stored }));
   }
 
+  /** The server has this text, under this revision. */
+  take(revision, sent) {
+    this.revision = revision;
+    this.form.dataset.revision = String(revision);
+    for (const input of this.form.querySelectorAll("input[name=revision]")) input.value = revision;
+    this.saved = JSON.stringify(sent);
+    this.forget();
+  }
+
+  // --- Making a version of it ---------------------------------------------------------------------------------------
+
+  /** Holds back a request that needs the draft saved first. */
+  hold(event) {
+    if (!event.detail.elt.matches("[data-settle]")) return;
+    event.preventDefault();
+    if (this.holding) return;
+    this.holding = true;
+    this.settle().then((isSaved) => {
+      this.holding = false;
+      if (!isSaved) return;
+      this.sent = this.collect();
+      event.detail.issueRequest(true);
+    });
+  }
+
+  async settle() {
+    await this.saving;
+    await this.save();
+    if (this.conflict) {
+      document.querySelector("dialog[open]")?.close();
+      this.form.querySelector(".conflict-panel button")?.focus();
+      return false;
+    }
+    if (this.isDirty()) toast(t("settle_failed"), "error");
+    return !this.isDirty();
+  }
+
+  /** A version was made and the draft is gone: what is typed from now on is a new draft. */
+  committed({ status }) {
+    const sent = this.sent ?? this.collect();
+    this.sent = null;
+    const message = this.form.querySelector("[name=message][data-heading]");
+    if (message) message.value = "";
+    this.take(0, { ...sent, heading: message ? { ...sent.heading, message: "" } : sent.heading });
+    this.say(status);
+    if (this.isDirty()) this.later();
+  }
+
+  /** The page goes away with its draft. */
+  end() {
+    this.ended = true;
+    this.later.cancel();
+    clearTimeout(this.retry);
+    this.forget();
+  }
+
+  // --- The copy in this browser -------------------------------------------------------------------------------------
+
   /** The page goes away: one last write that outlives it, where it is small enough. */
   flush() {
-    if (this.conflict || this.saving || !this.isDirty()) return;
+    if (this.conflict || this.saving || this.sent || !this.isDirty()) return;
     this.keep();
-    const body = { revision: this.revision, ...this.collect() };
-    if (this.form.dataset.leaving || JSON.stringify(body).length > KEEPALIVE_BYTES) return;
+    if (new Blob([JSON.stringify(this.collect())]).size > KEEPALIVE_BYTES) return;
     this.later.cancel();
-    const sent = { content: body.content, heading: body.heading };
-    this.saving = sendJson(this.form.dataset.url, "PUT", body, { keepalive: true });
-    this.saving
-      .then((response) => {
-        this.saving = null;
-        return this.answered(response, sent);
-      })
-      .catch(() => {
-        this.saving = null;
-      });
+    this.put({ keepalive: true });
   }
 
   keep() {
@@ -202,7 +276,9 @@ class DraftAutosave {
       if (control.type !== "hidden") control.value = value === null ? "" : text;
       control.dispatchEvent(new CustomEvent("editor:load", { detail: value }));
     };
-    for (const control of this.form.querySelectorAll("[data-draft]")) if (control.name in content) put(control, content[control.name]);
+    // Kind and syntax first: how the messages are shown depends on them.
+    const controls = [...this.form.querySelectorAll("[data-draft]")].sort((a, b) => (a.dataset.draft === "json") - (b.dataset.draft === "json"));
+    for (const control of controls) if (control.name in content) put(control, content[control.name]);
     for (const control of this.form.querySelectorAll("[data-heading]")) if (control.name in heading) put(control, heading[control.name]);
     this.form.dispatchEvent(new CustomEvent("editor:changed"));
   }
@@ -211,46 +287,21 @@ class DraftAutosave {
     this.conflict = true;
     this.later.cancel();
     this.form.querySelector(".conflict-panel")?.remove();
-    const done = () => {
+    const keepMine = () => {
       panel.remove();
       this.conflict = false;
-    };
-    const keepMine = () => {
-      done();
       this.revision = stored ? stored.revision : 0;
       this.load(mine);
       this.saved = "";
       this.save();
     };
     const takeTheirs = () => {
-      done();
-      this.forget();
-      this.form.dataset.leaving = "1";
+      this.end();
       window.location.reload();
     };
-    const column = (title, draft, buttons) => h("div", {}, h("h3", {}, title), h("pre", { tabindex: "0" }, readable(draft)), h("div", { class: "form-actions" }, buttons));
-    const panel = h("section", { class: "conflict-panel", role: "alertdialog", "aria-labelledby": "conflict-title", "aria-describedby": "conflict-text" },
-      h("header", {}, h("h2", { id: "conflict-title" }, icon("git-merge"), " ", t("conflict_title")), h("p", { id: "conflict-text" }, explanation)),
-      h("div", { class: "conflict-texts" },
-        column(t("conflict_mine"), mine, [
-          h("button", { type: "button", class: "btn btn-primary", onclick: keepMine }, t("conflict_keep")),
-          h("button", { type: "button", class: "btn", "data-copy": readable(mine) }, t("conflict_copy")),
-        ]),
-        column(t("conflict_theirs"), stored, [h("button", { type: "button", class: "btn", onclick: takeTheirs }, t("conflict_take"))])));
+    const panel = conflictPanel({ mine, stored, explanation, keepMine, takeTheirs });
     this.form.prepend(panel);
     panel.querySelector("button").focus();
     panel.scrollIntoView({ block: "nearest" });
   }
-}
-
-/** A draft as text that people can compare. */
-function readable(draft) {
-  if (!draft) return "—";
-  const messages = Array.isArray(draft.content?.messages) ? draft.content.messages : [];
-  const texts = messages.map((message) => {
-    const text = typeof message.content === "string" ? message.content : JSON.stringify(message.content ?? message.name);
-    return `[${message.role ?? message.type ?? "text"}]\n${text}`;
-  });
-  const rest = Object.entries(draft.content ?? {}).filter(([name, value]) => name !== "messages" && value && JSON.stringify(value) !== "{}");
-  return [...texts, ...rest.map(([name, value]) => `${name}: ${typeof value === "string" ? value : JSON.stringify(value)}`)].join("\n\n");
 }

@@ -5,6 +5,7 @@ import { toast } from "../behaviours/toasts.js";
 import { draggable } from "./drag_order.js";
 import { createTextView } from "./text_view.js";
 import { variableNames, written } from "./template_syntax.js";
+import { changeKind, changeSyntax } from "./conversion.js";
 
 const ROLES = ["system", "developer", "user", "assistant", "tool"];
 const PLACEHOLDER = "placeholder";
@@ -24,7 +25,13 @@ class MessageEditor {
     root.querySelector("[data-part=add-message]")?.addEventListener("click", () => this.add({ role: this.nextRole(), content: "" }));
     root.querySelector("[data-part=add-placeholder]")?.addEventListener("click", () => this.add({ type: PLACEHOLDER, name: "history" }));
     this.field.addEventListener("editor:load", (event) => this.load(event.detail));
-    for (const select of [this.control("syntax"), this.control("kind")]) select?.addEventListener("change", () => this.reread());
+    this.last = { syntax: this.syntax, kind: this.kind };
+    this.control("syntax")?.addEventListener("change", () => changeSyntax(this));
+    this.control("kind")?.addEventListener("change", () => changeKind(this));
+    for (const name of ["syntax", "kind"]) {
+      // A restored draft: its messages are written for it already.
+      this.control(name)?.addEventListener("editor:load", (event) => this.become(name, event.detail));
+    }
     draggable(this.list, ".message-item", ".drag-handle", (from, to) => this.move(from, to, false));
     document.addEventListener("htmx:afterSwap", (event) => this.showProblem(event.detail.target));
     this.load(JSON.parse(this.field.value || "[]"), true);
@@ -38,8 +45,18 @@ class MessageEditor {
     return this.control("syntax")?.value || "jinja";
   }
 
+  get kind() {
+    return this.control("kind")?.value || "chat";
+  }
+
   get isText() {
-    return this.control("kind")?.value === "text";
+    return this.kind === "text";
+  }
+
+  /** Sets kind or syntax without touching the messages. */
+  become(name, value) {
+    this.control(name).value = value;
+    this.last[name] = value;
   }
 
   load(messages, isFirst = false) {
@@ -49,19 +66,9 @@ class MessageEditor {
     const given = messages.length > 0 ? messages : [this.isText ? { content: "" } : { role: "system", content: "" }];
     for (const message of given) this.items.push(this.build(structuredClone(message)));
     this.list.append(...this.items.map((item) => item.element));
+    this.root.querySelector("[data-part=adding]")?.toggleAttribute("hidden", this.isText);
     this.renumber();
     this.store(!isFirst);
-  }
-
-  /** After the kind or the syntax changed: the same texts, shown anew. */
-  reread() {
-    const messages = this.messages();
-    if (this.isText) {
-      const text = messages.map((message) => (typeof message.content === "string" ? message.content : "")).filter(Boolean).join("\n\n");
-      this.load([{ content: text }]);
-    } else {
-      this.load(messages.map((message) => (message.role || message.type ? message : { role: "user", ...message })));
-    }
   }
 
   nextRole() {
@@ -135,6 +142,8 @@ class MessageEditor {
         onChange: (value) => {
           write(value);
           this.clearProblem(item);
+          // Not inside an update of the same view: CodeMirror forbids that.
+          queueMicrotask(() => view.markLine(null));
           this.store();
         },
       });
@@ -243,24 +252,35 @@ class MessageEditor {
     if (changed) this.field.dispatchEvent(new CustomEvent("editor:changed", { bubbles: true }));
   }
 
-  /** The preview says where a template failed: <… data-template-error data-message-index="0" data-line="3">text</…>. */
+  /** The preview says what is wrong where: <li data-problem data-message-index="0" data-line="3" data-text="…">. */
   showProblem(target) {
     if (!target?.matches?.("[data-preview]")) return;
-    for (const item of this.items) this.clearProblem(item);
-    for (const problem of target.querySelectorAll("[data-template-error][data-message-index]")) {
+    for (const item of this.items) {
+      this.clearProblem(item);
+      for (const text of item.texts) text.markLine(null);
+    }
+    for (const problem of target.querySelectorAll("[data-problem][data-message-index]")) {
       const item = this.items[Number(problem.dataset.messageIndex)];
       if (!item) continue;
       item.element.classList.add("has-problem");
-      item.element.append(h("div", { class: "message-problem" }, icon("alert-circle"), problem.textContent.trim().replace(/\s+/g, " ")));
+      const place = problem.dataset.line ? `${t("line_number", { line: problem.dataset.line })}: ` : "";
+      item.element.append(h("div", { class: "message-problem" }, icon("alert-circle"), `${place}${problem.dataset.text}`));
       if (problem.dataset.line) item.texts[0]?.markLine(Number(problem.dataset.line));
     }
+  }
+
+  /** Puts the cursor at a place; `index` counts from 0, line and column from 1. */
+  goTo(index, line = 1, column = 1) {
+    const item = this.items[index];
+    if (!item) return;
+    item.focus();
+    item.texts[0]?.goTo(line, column);
+    item.element.scrollIntoView({ block: "nearest" });
   }
 
   clearProblem(item) {
     if (!item.element.classList.contains("has-problem")) return;
     item.element.classList.remove("has-problem");
-    item.element.querySelector(".message-problem")?.remove();
-    // Not inside an update of the same view: CodeMirror forbids that.
-    queueMicrotask(() => item.texts.forEach((text) => text.markLine(null)));
+    for (const note of item.element.querySelectorAll(".message-problem")) note.remove();
   }
 }

@@ -1,5 +1,6 @@
 // Model parameters as fields (data-parameter="temperature" data-type="number|integer|list|text") and the rest as JSON
 // (data-part="extra"): together they are the JSON of the hidden field (data-part="value").
+import { t } from "../lib/dom.js";
 
 const READ = {
   number: (text) => Number(text),
@@ -24,6 +25,12 @@ export function start(root) {
     }
     field.value = JSON.stringify(parameters);
     field.dispatchEvent(new CustomEvent("editor:changed", { bubbles: true }));
+    summarise(parameters);
+  };
+
+  const summary = root.querySelector("[data-part=summary]");
+  const summarise = (parameters) => {
+    if (summary) summary.textContent = Object.entries(parameters).map(([name, value]) => `${name} ${typeof value === "object" ? JSON.stringify(value) : value}`).join(" · ") || t("parameters_none");
   };
 
   const load = (parameters) => {
@@ -32,6 +39,7 @@ export function start(root) {
       input.value = value === undefined || value === null ? "" : Array.isArray(value) ? value.join("\n") : String(value);
     }
     const rest = Object.fromEntries(Object.entries(parameters).filter(([name]) => !known.has(name)));
+    summarise(parameters);
     if (!extra) return;
     const text = Object.keys(rest).length > 0 ? JSON.stringify(rest, null, 2) : "";
     // The JSON editor may not be up yet; then it begins with the textarea's value.

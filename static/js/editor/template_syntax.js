@@ -110,3 +110,45 @@ function scanFstring(text) {
 export function written(name, syntax) {
   return syntax === "fstring" ? `{${name}}` : `{{ ${name} }}`;
 }
+
+const VARIABLE = /^[A-Za-z_]\w*$/;
+const PATH = /^[A-Za-z_]\w*(?:\.[A-Za-z_]\w*)*$/;
+
+/**
+ * Rewrites a text from one syntax to another: plain variables and comments, and braces that are only braces.
+ * Answers {text, rewritten (how many tags), left (tags without a counterpart, kept as they are)}.
+ */
+export function convert(text, from, to) {
+  const left = [];
+  let rewritten = 0;
+  let done = "";
+  let at = 0;
+  const literal = (piece) => {
+    const plain = from === "fstring" ? piece.replaceAll("{{", "{").replaceAll("}}", "}") : piece;
+    return to === "fstring" ? plain.replaceAll("{", "{{").replaceAll("}", "}}") : plain;
+  };
+  for (const tag of scan(text, from)) {
+    const source = text.slice(tag.from, tag.to);
+    const target = rewrite(source, tag, from, to);
+    done += literal(text.slice(at, tag.from));
+    done += target ?? source;
+    if (target === null) left.push(source);
+    else if (target !== source) rewritten += 1;
+    at = tag.to;
+  }
+  done += literal(text.slice(at));
+  return { text: done, rewritten, left };
+}
+
+/** The tag in the other syntax; null where it has none. */
+function rewrite(source, tag, from, to) {
+  if (tag.kind === "note") {
+    if (to === "fstring") return null;
+    const words = source.replace(/^\{\{!|^\{#|#\}$|\}\}$/g, "").trim();
+    return to === "jinja" ? `{# ${words} #}` : `{{! ${words} }}`;
+  }
+  if (tag.kind !== "var") return null;
+  const inner = source.replace(/^\{+[-+&]?\s*|\s*[-+]?\}+$/g, "");
+  const isName = to === "fstring" || from === "fstring" ? VARIABLE.test(inner) : PATH.test(inner);
+  return isName ? written(inner, to) : null;
+}

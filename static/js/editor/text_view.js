@@ -107,6 +107,11 @@ export function createTextView({ parent, text, label, hint, syntaxOf, namesOf, o
     setLabel: (value) => view.dispatch({ effects: naming.reconfigure(labelled(value)) }),
     repaint: () => view.dispatch({ effects: highlighting.reconfigure(highlighter(syntaxOf)) }),
     markLine: (line) => view.dispatch({ effects: setProblem.of(line) }),
+    goTo: (line, column) => {
+      const at = view.state.doc.line(Math.min(Math.max(1, line), view.state.doc.lines));
+      view.dispatch({ selection: { anchor: Math.min(at.from + column - 1, at.to) }, scrollIntoView: true });
+      view.focus();
+    },
     focus: () => view.focus(),
     destroy: () => view.destroy(),
   };

@@ -5,6 +5,7 @@ import { h, icon, iconButton, t } from "../lib/dom.js";
 
 const TYPES = ["string", "number", "integer", "boolean", "array", "object", "messages"];
 const IS_TEXT = new Set(["string"]);
+const SHAPES = { array: '["…", "…"]', object: '{"…": "…"}', messages: '[{"role": "user", "content": "…"}]', number: "0.5", integer: "1" };
 
 export function start(root) {
   root.variablesPanel = new VariablesPanel(root);
@@ -23,6 +24,9 @@ class VariablesPanel {
     this.names = [];
     this.placeholders = [];
     this.hints = {};
+    this.looked = false;
+    this.seen = new Set();
+    this.refused = {};
     this.sample = "{{ name }}";
     this.rows = new Map();
     this.form.addEventListener("editor:variables", (event) => {
@@ -37,17 +41,31 @@ class VariablesPanel {
       this.draw();
     });
     document.addEventListener("htmx:afterSwap", (event) => this.learn(event.detail.target));
+    for (const name of ["draft:saved", "draft:ended"]) document.addEventListener(name, (event) => this.moveTo(event.detail?.key));
+    root.querySelector("[data-part=declare]")?.addEventListener("click", () => this.declareAll());
+    const ready = () => this.form.dispatchEvent(new CustomEvent("editor:values"));
     const editor = this.form.querySelector("[data-component=message-editor]")?.messageEditor;
-    if (editor) editor.store(false);
-    else this.draw();
+    if (editor) {
+      editor.store(false);
+      ready();
+    } else {
+      this.draw();
+      // There is something to preview when the messages are there too.
+      this.form.addEventListener("editor:variables", ready, { once: true });
+    }
   }
 
-  /** The preview may hold <script type="application/json" data-variables-found>[{"name", "type"}]</script>. */
+  /** The preview holds <… data-variables-found='[{"name", "type"}]'> and mistakes with data-path="variables.<name>". */
   learn(target) {
     const block = target?.matches?.("[data-preview]") ? target.querySelector("[data-variables-found]") : null;
     if (!block) return;
-    const hints = Object.fromEntries(JSON.parse(block.textContent).map((use) => [use.name, use.type]));
-    if (JSON.stringify(hints) === JSON.stringify(this.hints)) return;
+    const problems = [...target.querySelectorAll("[data-problem][data-path^='variables.']")];
+    this.refused = Object.fromEntries(problems.map((problem) => [problem.dataset.path.split(".")[1], problem.dataset.text]));
+    this.store(false);
+    const hints = Object.fromEntries(JSON.parse(block.dataset.variablesFound).map((use) => [use.name, use.type]));
+    // Where the templates could not be read at all, the quick reading is the best that there is.
+    this.looked = Object.keys(hints).length > 0 || !("failed" in block.dataset);
+    this.seen = new Set(this.names);
     this.hints = hints;
     for (const [name, row] of this.rows) {
       if (!this.contract[name]?.type && row.dataset.type !== this.typeOf(name)) this.rows.delete(name);
@@ -64,7 +82,7 @@ class VariablesPanel {
   draw() {
     const used = [...new Set([...this.names, ...this.placeholders, ...Object.keys(this.hints)])];
     // A name that the quick reading found but the server did not is a loop's own name, say.
-    const known = Object.keys(this.hints).length > 0 ? used.filter((name) => name in this.hints || this.isNew(name)) : used;
+    const known = this.looked ? used.filter((name) => name in this.hints || this.isNew(name)) : used;
     const all = [...new Set([...known, ...Object.keys(this.contract)])];
     for (const [name, row] of this.rows) {
       if (all.includes(name)) continue;
@@ -83,12 +101,24 @@ class VariablesPanel {
     if (rows.some((row, index) => this.list.children[index] !== row) || this.list.children.length !== rows.length) this.list.replaceChildren(...rows);
     this.empty.hidden = all.length > 0;
     this.empty.textContent = t("variables_none", { sample: this.sample });
+    this.root.querySelector("[data-part=declare]")?.toggleAttribute("hidden", this.undeclared().length === 0);
     this.store(false);
   }
 
   /** Typed since the server last looked. */
   isNew(name) {
-    return this.names.includes(name) && !this.seen?.has(name);
+    return this.names.includes(name) && !this.seen.has(name);
+  }
+
+  /** Takes what is used and not declared yet into the contract, each with the type that it seems to have. */
+  declareAll() {
+    for (const name of this.undeclared()) this.declare(name, {});
+    this.draw();
+    this.list.querySelector("select")?.focus();
+  }
+
+  undeclared() {
+    return [...this.rows.keys()].filter((name) => !(name in this.contract) && !this.placeholders.includes(name));
   }
 
   row(name) {
@@ -108,10 +138,10 @@ class VariablesPanel {
       this.draw();
     }, { "data-part": "forget", hidden: true });
     const error = h("div", { class: "field-error", "data-part": "error", id: `${id}-error`, hidden: true, role: "status" });
-    const row = h("li", { class: "variable-item", "data-type": type },
-      h("div", { class: "variable-head" }, h("code", {}, name), h("span", { class: "chip", "data-part": "unused", hidden: true }, t("variable_unused")),
-        h("span", { class: "end" }, select, settings, forget)),
-      this.valueControl(name, type, id), error, more);
+    const row = h("li", { class: "variable-item", id, "data-type": type },
+      h("div", { class: "variable-head" }, h("code", { title: name }, name), select, h("span", { class: "chip", "data-part": "unused", hidden: true }, t("variable_unused"))),
+      h("div", { class: "variable-value" }, this.valueControl(name, type, id), error),
+      h("span", { class: "variable-buttons" }, settings, forget), more);
     select.addEventListener("change", () => {
       this.declare(name, { type: select.value });
       const control = row.querySelector("[data-part=try]");
@@ -137,7 +167,7 @@ class VariablesPanel {
       select.addEventListener("change", () => keep(select.value));
       return select;
     }
-    const area = h("textarea", { class: "form-control form-control-sm", rows: "1", "aria-label": label, "aria-describedby": `${id}-error`, "data-part": "try", spellcheck: "false", value: text });
+    const area = h("textarea", { class: "form-control form-control-sm", rows: "1", "aria-label": label, "aria-describedby": `${id}-error`, "data-part": "try", spellcheck: "false", placeholder: SHAPES[type] ?? t("variable_value_hint"), value: text });
     if (!IS_TEXT.has(type)) area.classList.add("mono");
     area.addEventListener("input", () => keep(area.value));
     return area;
@@ -200,8 +230,8 @@ class VariablesPanel {
         }
       }
       const note = row.querySelector("[data-part=error]");
-      note.hidden = !problem;
-      note.textContent = problem ?? "";
+      note.textContent = problem ?? this.refused[name] ?? "";
+      note.hidden = note.textContent === "";
     }
     return values;
   }
@@ -209,12 +239,18 @@ class VariablesPanel {
   store(changed) {
     this.field.value = JSON.stringify(this.contract);
     this.valuesField.value = JSON.stringify(this.values());
-    this.seen = new Set([...(this.seen ?? []), ...Object.keys(this.hints)]);
     if (changed) this.field.dispatchEvent(new CustomEvent("editor:changed", { bubbles: true }));
   }
 
   texts(values) {
     return Object.fromEntries(Object.entries(values).map(([name, value]) => [name, typeof value === "string" ? value : JSON.stringify(value)]));
+  }
+
+  /** The values of a new prompt follow it when it gets a draft, and when it is made. */
+  moveTo(key) {
+    if (!key || key === this.root.dataset.key) return;
+    this.root.dataset.key = key;
+    this.remember();
   }
 
   remembered() {

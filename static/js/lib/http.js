@@ -1,7 +1,9 @@
 // fetch with what our views expect: the CSRF token, JSON both ways, the same origin only.
 
+/** The cookie first: signing in again in another tab changes it, and the page's own token is old then. */
 export function csrfToken() {
-  return document.querySelector('meta[name="csrf-token"]')?.content ?? "";
+  const cookie = /(?:^|;\s*)csrftoken=([^;]+)/.exec(document.cookie);
+  return cookie ? decodeURIComponent(cookie[1]) : (document.querySelector('meta[name="csrf-token"]')?.content ?? "");
 }
 
 export function sendJson(url, method, body, options = {}) {

@@ -1,0 +1,117 @@
+// What holds the editor's parts together: ways to a mistake's place, mistakes at their fields, the output that comes
+// forward when something runs, and what shows that there is a draft.
+import { h, icon, t } from "../lib/dom.js";
+
+const ACTIVE = "[data-run][data-status=queued], [data-run][data-status=running]";
+
+export function start(root) {
+  const form = root.querySelector("form");
+  const show = (name) => document.getElementById(`tab-${name}`)?.click();
+
+  root.addEventListener("click", (event) => {
+    const place = event.target.closest("[data-goto]")?.closest("[data-path], [data-message-index]");
+    if (place) goTo(form, place.dataset);
+  });
+  form.addEventListener("submit", (event) => event.preventDefault());
+  form.addEventListener("input", (event) => clearFieldError(event.target));
+
+  document.addEventListener("htmx:beforeRequest", (event) => {
+    if (event.detail.elt.id === "run-button") show("output");
+  });
+  document.addEventListener("htmx:afterSwap", (event) => {
+    const { target } = event.detail;
+    if (target.id === "run-area" && target.querySelector(ACTIVE)) show("output");
+    if (target.id === "editor-notice") showRefusal(form, target);
+  });
+  quietFailures(root);
+
+  document.addEventListener("draft:saved", () => setDrafted(true));
+  document.addEventListener("draft:committed", (event) => {
+    setDrafted(false);
+    for (const count of document.querySelectorAll("[data-version-count]")) count.textContent = event.detail.version;
+  });
+  document.getElementById("save-dialog").addEventListener("keydown", (event) => {
+    // Ctrl+S twice saves; the browser's own dialog never comes up.
+    if ((event.ctrlKey || event.metaKey) && event.key.toLowerCase() === "s") {
+      event.preventDefault();
+      document.getElementById("save-confirm").click();
+    }
+  });
+}
+
+function setDrafted(isDrafted) {
+  for (const element of document.querySelectorAll("[data-draft-only]")) element.hidden = !isDrafted;
+  for (const button of document.querySelectorAll("[data-save-button]")) button.classList.toggle("btn-primary", isDrafted);
+}
+
+/** The preview asks at every pause; when it cannot, it says so in its own place, and the page stays. */
+function quietFailures(root) {
+  const preview = root.querySelector("[data-preview]");
+  const say = (text) => preview.replaceChildren(h("p", { class: "preview-note" }, icon("cloud-off"), h("span", {}, text)));
+  preview.addEventListener("htmx:beforeOnLoad", (event) => {
+    const { status } = event.detail.xhr;
+    if (status < 400) return;
+    event.preventDefault();
+    say(status === 401 ? t("preview_signed_out") : t("preview_failed", { status }));
+  });
+  for (const name of ["htmx:sendError", "htmx:timeout"]) preview.addEventListener(name, () => say(t("preview_offline")));
+}
+
+function goTo(form, { path = "", messageIndex, line, column }) {
+  if (messageIndex !== undefined) {
+    form.querySelector("[data-component=message-editor]").messageEditor?.goTo(Number(messageIndex), Number(line ?? 1), Number(column ?? 1));
+    return;
+  }
+  const control = controlOf(form, path);
+  control?.closest("details")?.setAttribute("open", "");
+  control?.scrollIntoView({ block: "center" });
+  control?.focus();
+}
+
+/** The control that a path such as "slug", "parameters.top_p" or "variables.name.default" is about. */
+function controlOf(form, path) {
+  const [first, second] = path.split(".");
+  if (first === "parameters") return form.querySelector(`[data-parameter="${CSS.escape(second ?? "")}"]`) ?? editorOf(form.querySelector("#parameter-extra"));
+  if (first === "variables") return document.querySelector(`#variable-${CSS.escape(second ?? "")} [data-part=try]`);
+  if (first === "output_schema") return editorOf(form.querySelector("[name=output_schema]"));
+  if (first === "message") {
+    document.getElementById("save-dialog").showModal();
+  }
+  return form.querySelector(`[name="${CSS.escape(first)}"]:not([type=hidden])`);
+}
+
+/** What can take the focus where a textarea is edited by CodeMirror. */
+function editorOf(textarea) {
+  return textarea?.parentElement.querySelector(".cm-content") ?? textarea;
+}
+
+/** After a refused save: the mistakes at their fields, and the focus where they are told. */
+function showRefusal(form, notice) {
+  for (const field of form.querySelectorAll(".field.has-error")) clearFieldError(field.querySelector("[aria-invalid]"));
+  for (const problem of notice.querySelectorAll("[data-problem]:not([data-message-index])")) {
+    const control = controlOf(form, problem.dataset.path);
+    const field = control?.closest(".field");
+    if (!field || problem.dataset.path === "message") continue;
+    const note = h("div", { class: "field-error", id: `${control.id}-refused`, "data-refused": true }, icon("alert-circle"), h("span", {}, problem.dataset.text));
+    field.classList.add("has-error");
+    field.append(note);
+    control.setAttribute("aria-invalid", "true");
+    control.setAttribute("aria-errormessage", note.id);
+    control.closest("details")?.setAttribute("open", "");
+  }
+  const alert = notice.querySelector("[role=alert]");
+  if (!alert) return;
+  alert.scrollIntoView({ block: "nearest" });
+  alert.focus();
+}
+
+function clearFieldError(control) {
+  const field = control?.closest(".field.has-error");
+  if (!field) return;
+  field.classList.remove("has-error");
+  for (const note of field.querySelectorAll("[data-refused]")) note.remove();
+  for (const one of field.querySelectorAll("[aria-invalid]")) {
+    one.removeAttribute("aria-invalid");
+    one.removeAttribute("aria-errormessage");
+  }
+}
