@@ -31,7 +31,7 @@ def advice_on(kind: str) -> str:
     }
     if kind in of_runs:
         return of_runs[kind]
-    return advice(kind) if kind in ErrorKind else ""
+    return advice(kind) if kind in set(ErrorKind) else ""
 
 
 def finish_note(reason: str) -> str:

@@ -109,20 +109,22 @@ def progress_of(batches: Sequence[Batch]) -> list[Progress]:
 
 
 def pace_of(progress: Progress) -> Pace:
-    """Return how fast a batch goes; nothing while it stands still or is over."""
-    if progress.is_over or progress.is_paused or progress.ended == 0:
+    """Return how fast a batch goes; nothing while it stands still, is being cancelled, or is over."""
+    counts = progress.counts
+    done = counts.succeeded + counts.failed
+    if progress.is_over or progress.batch.state != Batch.State.ACTIVE or not done:
         return Pace()
     now = timezone.now()
-    runs = _runs_of(progress.batch)
+    runs = _runs_of(progress.batch).filter(status__in=[Status.SUCCEEDED, Status.FAILED])
     recent = runs.filter(ended_at__gt=now - RECENT).count()
     seconds = RECENT.total_seconds()
     if recent < ENOUGH:
         began = runs.aggregate(first=Min("started_at"))["first"]
         if began is None:
             return Pace()
-        recent, seconds = progress.ended, max(1.0, (now - began).total_seconds())
+        recent, seconds = done, max(1.0, (now - began).total_seconds())
     per_second = recent / seconds
-    return Pace(per_second * 60, dt.timedelta(seconds=progress.counts.open / per_second))
+    return Pace(per_second * 60, dt.timedelta(seconds=counts.open / per_second))
 
 
 def totals_of(batch: Batch) -> Totals:

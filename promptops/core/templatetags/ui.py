@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import json
 from decimal import ROUND_HALF_UP, Decimal
 from typing import Any
 
@@ -41,6 +42,12 @@ def icon(name: str, css_class: str = "") -> SafeString:
         static("dist/icons.svg"),
         name,
     )
+
+
+@register.filter
+def as_json(value: Any) -> str:
+    """JSON for a data attribute. (A script block would not survive htmx, which takes scripts out of fragments.)"""
+    return json.dumps(value, default=str)
 
 
 @register.filter

@@ -1,8 +1,7 @@
-// The lineage of an object as a graph: data-graph names a JSON block {"nodes": [{id, kind, label, url?, current?}],
+// The lineage of an object as a graph: data-graph is JSON {"nodes": [{id, kind, label, url?, current?}],
 // "edges": [{from, to, label?}]}. The list beside it says the same to keyboards and screen readers.
 import cytoscape from "cytoscape";
 import dagre from "cytoscape-dagre";
-import { readJson } from "../lib/dom.js";
 
 cytoscape.use(dagre);
 const COLOURS = { prompt: "--violet", version: "--accent", label: "--green", endpoint: "--amber", credential: "--amber", run: "--blue", batch: "--blue" };
@@ -54,20 +53,23 @@ function look() {
 }
 
 export function start(root) {
-  const graph = readJson(root.dataset.graph);
+  const graph = JSON.parse(root.dataset.graph || "null");
   const canvas = root.querySelector("[data-part=canvas]");
   if (!graph || !canvas) return;
+  // On a phone the graph runs downwards, and texts on edges that lie side by side would overlap.
+  const narrow = canvas.clientWidth < 560;
   const elements = [
     ...graph.nodes.map((node) => ({ data: { ...node, current: node.current ? 1 : 0 } })),
-    ...graph.edges.map((edge, index) => ({ data: { id: `edge-${index}`, source: edge.from, target: edge.to, label: edge.label ?? "" } })),
+    ...graph.edges.map((edge, index) => ({ data: { id: `edge-${index}`, source: edge.from, target: edge.to, label: narrow ? "" : (edge.label ?? "") } })),
   ];
   keepStyleOut();
-  const narrow = canvas.clientWidth < 560;
+  // Room for the texts on the edges, where they lie along the ranks.
+  const rankSep = !narrow && graph.edges.some((edge) => edge.label) ? 96 : 42;
   const drawn = cytoscape({
     container: canvas,
     elements,
     style: look(),
-    layout: { name: "dagre", rankDir: narrow ? "TB" : "LR", nodeSep: 18, rankSep: 42, fit: true, padding: 14 },
+    layout: { name: "dagre", rankDir: narrow ? "TB" : "LR", nodeSep: 18, rankSep, fit: true, padding: 14 },
     maxZoom: 1.4,
     minZoom: 0.3,
     userZoomingEnabled: false,
