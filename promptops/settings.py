@@ -112,8 +112,11 @@ if env_bool("DATABASE_POOL", True):
     DATABASES["default"]["OPTIONS"]["pool"] = {
         "min_size": 1,
         "max_size": env_int("DATABASE_POOL_SIZE", 12),
-        "timeout": 10,
+        "timeout": 5,
         "max_idle": 120,
+        # After this many seconds an attempt is given up, and the next request makes a fresh one. Else attempts wait
+        # longer and longer, and the pool would stay empty for a while after the database is back.
+        "reconnect_timeout": 2,
     }
 DATABASE_ROUTERS = ["promptops.routers.OwnerMigrates"]
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
@@ -364,5 +367,9 @@ LOGGING = {
         "django": {"handlers": [], "level": "INFO", "propagate": True},
         "httpx": {"level": "WARNING"},  # its INFO lines carry whole URLs
         "httpx2": {"level": "WARNING"},
+        # Three lines for every bell, and as many every five seconds for the beat's.
+        "celery.worker.strategy": {"level": "WARNING"},
+        "celery.app.trace": {"level": "WARNING"},
+        "celery.beat": {"level": "WARNING"},
     },
 }
