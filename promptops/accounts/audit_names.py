@@ -52,7 +52,12 @@ class NamedEvent:
     @property
     def detail_text(self) -> str:
         """The detail in one line, for the eye: ``label production, from 1, to 2``."""
-        return ", ".join(f"{key} {_shown(value)}" for key, value in self.detail.items() if value not in (None, "", []))
+        return ", ".join(f"{key} {_shortened(text)}" for key, text in self.facts if text)
+
+    @property
+    def facts(self) -> list[tuple[str, str]]:
+        """The detail, line by line."""
+        return [(key, _text(value)) for key, value in self.detail.items()]
 
     @property
     def detail_json(self) -> str:
@@ -116,7 +121,13 @@ def _url(name: str, project: Project, *args: object) -> str:
     return reverse(f"accounts:{name}", args=[project.slug, *args])
 
 
-def _shown(value: Any) -> str:
-    text = " ".join(map(str, value)) if isinstance(value, list) else json.dumps(value, ensure_ascii=False)
-    text = value if isinstance(value, str) else text
-    return f"{text[:12]}…" if len(text) > 40 else text  # a hash, mostly: the whole of it stands below
+def _text(value: Any) -> str:
+    if value is None:
+        return ""
+    if isinstance(value, list):
+        return " ".join(map(str, value))
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+
+
+def _shortened(text: str) -> str:
+    return f"{text[:12]}…" if len(text) > 40 else text  # a hash, mostly

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Literal
 
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.shortcuts import render as render_template
 from django.urls import reverse
 from django.utils.cache import patch_vary_headers
@@ -45,4 +45,4 @@ def redirect(request: HttpRequest, to: str, *args: Any, **kwargs: Any) -> HttpRe
     url = to if to.startswith("/") else reverse(to, args=args, kwargs=kwargs)
     if is_fragment(request):
         return HttpResponse(status=204, headers={"HX-Redirect": url})
-    return HttpResponse(status=302, headers={"Location": url})
+    return HttpResponseRedirect(url)

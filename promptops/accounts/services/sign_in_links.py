@@ -26,7 +26,7 @@ def create_sign_in_link(user: User, *, life: dt.timedelta = SIGN_IN_LINK_LIFE, a
     """
     secret = new_secret()
     SignInLink.objects.create(user=user, digest=digest_of(secret), expires_at=timezone.now() + life)
-    audit.record(actor, "user.sign_in_link_created", project_id=None, target_kind="user", target_id=user.pk)
+    audit.record(actor, "user.link_created", project_id=None, target_kind="user", target_id=user.pk)
     return secret
 
 
@@ -48,7 +48,7 @@ def create_member_sign_in_link(actor: Actor, membership: Membership) -> str:
     secret = create_sign_in_link(membership.user, actor=actor)
     audit.record(
         actor,
-        "member.sign_in_link_created",
+        "member.link_created",
         project_id=membership.project_id,
         target_kind="user",
         target_id=membership.user_id,
