@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 
-from django.db.models import Count, F, Max, Min, QuerySet, Sum
+from django.db.models import Count, Max, Min, QuerySet, Sum
 from django.db.models.fields.json import KT
 from django.utils import timezone
 
@@ -152,7 +152,8 @@ def problems_of(batch: Batch) -> list[Problem]:
 
 def ended_at(batch: Batch) -> dt.datetime | None:
     """Return when the last run of a batch ended so far."""
-    return _runs_of(batch).aggregate(last=Max(F("ended_at")))["last"]
+    last: dt.datetime | None = _runs_of(batch).aggregate(last=Max("ended_at"))["last"]
+    return last
 
 
 def _runs_of(batch: Batch) -> QuerySet[Run]:

@@ -216,7 +216,7 @@ def test_it_exports_what_the_filters_find(viewer: Client, team: Team) -> None:
     start(team)
     work()
 
-    answer = viewer.get(reverse("runs:list-csv", args=[team.project.slug]), {"endpoint": "priced"})
+    answer: Any = viewer.get(reverse("runs:list-csv", args=[team.project.slug]), {"endpoint": "priced"})
     text = b"".join(answer.streaming_content).decode("utf-8-sig")
     rows = list(csv.DictReader(io.StringIO(text)))
 

@@ -145,7 +145,8 @@ def test_it_says_so_when_no_worker_is_there(editor: Client, team: Team) -> None:
 
 def test_it_shows_what_the_worker_is_busy_with(editor: Client, team: Team) -> None:
     Worker.objects.create(name="api@here:1", queue="api", seen_at=timezone.now(), note="loading the model")
-    run = start(team) if team.prompt() else None
+    team.prompt()
+    run = start(team)
 
     answer = editor.get(url(team, "panel", run.pk) + "?part=note", headers=HTMX)
 
