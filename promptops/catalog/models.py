@@ -33,6 +33,7 @@ class Credential(models.Model):
     archived_at = models.DateTimeField(null=True)
     tested_at = models.DateTimeField(_("tested"), null=True)
     test_error = models.TextField(_("what the last test met; empty: it worked"), blank=True, default="")
+    offered_models = models.JSONField(_("models that the last test that worked found"), default=list, blank=True)
 
     class Meta:
         verbose_name = _("credential")

@@ -43,6 +43,11 @@ def parameter_errors(provider: str, parameters: Mapping[str, Any]) -> dict[str, 
     return errors
 
 
+def known_parameters(provider: str) -> list[str]:
+    """Return the names of the parameters that a provider takes."""
+    return sorted(SUPPORTED_PARAMETERS.get(provider, frozenset()))
+
+
 def _problem(name: str, value: Any) -> str | None:
     if name in NUMBERS:
         least, most = NUMBERS[name]

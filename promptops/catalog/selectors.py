@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from django.db.models import Q, QuerySet
 from django.utils.translation import gettext as _
 
 from promptops.accounts.models import Project
@@ -37,3 +38,10 @@ def get_credential_named(project: Project, name: str) -> Credential:
 def default_endpoint(project: Project) -> Endpoint | None:
     """Return the endpoint that is used where nobody names one; None when the project has not chosen any."""
     return endpoints_of(project).filter(is_default=True).first()
+
+
+def matching(endpoints: QuerySet[Endpoint], text: str) -> QuerySet[Endpoint]:
+    """Return those whose slug, name or model has every word."""
+    for word in text.split():
+        endpoints = endpoints.filter(Q(slug__icontains=word) | Q(name__icontains=word) | Q(model_name__icontains=word))
+    return endpoints

@@ -8,6 +8,7 @@ it sent to a server of their own.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 from urllib.parse import urlsplit
 
 from django.conf import settings
@@ -102,7 +103,7 @@ def update_credential(
     if errors:
         raise Invalid(_("The credential was not saved: please correct what is marked."), errors=errors)
     if moved or api_key:
-        credential.tested_at, credential.test_error = None, ""
+        credential.tested_at, credential.test_error, credential.offered_models = None, "", []
     _save(credential)
     action = "credential.key_replaced" if api_key else "credential.updated"
     _record(actor, action, credential, host=_host(credential.base_url))
@@ -135,7 +136,7 @@ def archive_credential(actor: Actor, credential: Credential) -> Credential:
 
 
 def test_credential(actor: Actor, credential: Credential) -> probe.Probe:
-    """Ask the provider which models the key may use, and note on the credential whether that worked.
+    """Ask the provider which models the key may use; note on the credential what came of it.
 
     Takes as long as the provider does (at most ``probe.TIMEOUT`` seconds); no transaction is open meanwhile.
 
@@ -146,10 +147,11 @@ def test_credential(actor: Actor, credential: Credential) -> probe.Probe:
     require(actor, credential.project, Permission.ADMIN)
     _refuse_archived(credential)
     found = probe.list_models(connection_of(credential))
+    noted: dict[str, Any] = {"tested_at": timezone.now(), "test_error": "" if found.works else found.detail}
+    if found.works:
+        noted["offered_models"] = found.models
     with transaction.atomic():
-        Credential.objects.filter(pk=credential.pk).update(
-            tested_at=timezone.now(), test_error="" if found.works else found.detail
-        )
+        Credential.objects.filter(pk=credential.pk).update(**noted)
         _record(actor, "credential.tested", credential, works=found.works)
     credential.refresh_from_db()
     return found

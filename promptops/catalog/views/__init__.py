@@ -1,0 +1,1 @@
+"""The pages of models and credentials, a module by concern."""
