@@ -10,7 +10,7 @@ import uuid
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from django.urls import NoReverseMatch, reverse
+from django.urls import reverse
 from django.utils.translation import gettext as _
 
 from promptops.core.templatetags.ui import short_id
@@ -59,7 +59,7 @@ def lineage_of(run: Run) -> dict[str, Any]:
     )
     for origin, label in _content(graph, run, project):
         graph.join(origin, result, label)
-    endpoint_url = _url("catalog:endpoint-detail", project, run.endpoint.slug)
+    endpoint_url = reverse("catalog:endpoint-detail", args=[project, run.endpoint.slug])
     endpoint = graph.add(Node("endpoint", "endpoint", _("Model"), run.endpoint.name, endpoint_url))
     graph.join(endpoint, result, _("ran it"))
     if run.batch_id is not None:
@@ -100,7 +100,7 @@ def _content(graph: Graph, run: Run, project: str) -> list[tuple[Node, str]]:
 
 
 def _prompt_node(prompt: Prompt, project: str) -> Node:
-    return Node("prompt", "prompt", _("Prompt"), prompt.slug, _url("prompts:detail", project, prompt.slug))
+    return Node("prompt", "prompt", _("Prompt"), prompt.slug, reverse("prompts:detail", args=[project, prompt.slug]))
 
 
 def _version_node(version: PromptVersion, prompt: Prompt, project: str) -> Node:
@@ -122,10 +122,3 @@ def _repeated(run: Run) -> Run | None:
     except ValueError:
         return None
     return runs_of(run.project).filter(pk=origin).first()
-
-
-def _url(route: str, *args: str) -> str:
-    try:
-        return reverse(route, args=args)
-    except NoReverseMatch:
-        return ""
