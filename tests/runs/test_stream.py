@@ -8,14 +8,17 @@ import time
 import uuid
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import httpx2
 import pytest
+from django.db import connection
 
 from promptops.runs.doorbell import ring
 from promptops.runs.events import channel_of, wait_key_of, watch_key_of
 from promptops.runs.models import Run, Status
+from tests import services
 from tests.people import Team
 from tests.processes import wait_for, wait_until_ended
 from tests.runs.pages import scripted_endpoint, start
@@ -213,6 +216,27 @@ def test_it_notices_an_end_that_nobody_told(client: httpx2.Client, team: Team, v
         taker.join()
 
     assert heard[-1].name == "ended"
+    assert text_of(heard) == SLOW_TEXT
+
+
+def test_it_goes_on_when_the_database_was_away(
+    client: httpx2.Client, team: Team, session_directory: Path, database_name: str
+) -> None:
+    run = start(team, endpoint="slow")
+    heard: list[Heard] = []
+    with client.stream("GET", f"/api/v1/runs/{run.pk}/events") as answer:
+        for one in events(answer):
+            if one.name == "token" and not text_of(heard):
+                connection.close()
+                with services.role(session_directory, database_name) as plain:
+                    plain.execute(
+                        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
+                        "WHERE datname = current_database() AND usename = current_user AND pid <> pg_backend_pid()"
+                    )
+            heard.append(one)
+
+    assert [heard[0].name, heard[-1].name] == ["started", "ended"]
+    assert heard[-1].data["status"] == "succeeded"
     assert text_of(heard) == SLOW_TEXT
 
 
