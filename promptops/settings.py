@@ -178,6 +178,7 @@ CELERY_BEAT_SCHEDULE: dict[str, dict[str, Any]] = {
 RUN_LEASE_SECONDS = env_int("RUN_LEASE_SECONDS", 30)
 RUN_MAX_CLAIMS = env_int("RUN_MAX_CLAIMS", 3)
 RUN_SLOTS = env_int("RUN_SLOTS", 64)  # runs in flight in one child of the `api` worker
+RUN_CALL_SECONDS = env_int("RUN_CALL_SECONDS", 300)  # a provider's call may take this long
 # Hosts, host:port or networks (CIDR) that a provider's base_url may reach although they are private or link-local.
 ALLOWED_PROVIDER_HOSTS = env_list("ALLOWED_PROVIDER_HOSTS")
 # What every new project begins with: services of the upper apps, called with the project in its transaction.

@@ -160,10 +160,11 @@ class CeleryBeat(ProcessUnderTest):
 
     def __init__(self, **environment: str) -> None:
         super().__init__("beat", [], **environment)
-        self.command = beat_command(self.directory / f"beat-schedule-{os.getpid()}-{next(_numbers)}")
+        self.schedule = self.directory / f"beat-schedule-{os.getpid()}-{next(_numbers)}"
+        self.command = beat_command(self.schedule)
 
     def is_ready(self) -> bool:
-        return "beat: Starting" in self.log_text()
+        return any(self.directory.glob(self.schedule.name + "*"))
 
 
 def wait_for(condition: Any, seconds: float = 20.0, what: str = "") -> Any:

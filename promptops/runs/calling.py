@@ -15,6 +15,8 @@ from dataclasses import replace
 from decimal import Decimal
 from typing import Any
 
+from django.conf import settings
+
 from promptops.engines import (
     CompletionRequest,
     CompletionResult,
@@ -34,7 +36,6 @@ from promptops.runs.recording import CANCELLED_ERROR, Outcome
 from promptops.runs.retry import delay_before_retry
 from promptops.runs.storable import storable_text
 
-CALL_SECONDS = 300.0
 LOCAL_CALL_SECONDS = 1800.0  # a local model may have to be loaded, or even converted, first
 SPARE_SECONDS = 5.0  # an engine ends its calls in time by itself; this is for one that does not
 NAME_LENGTH = 200  # of the columns that hold what a provider says of itself
@@ -56,7 +57,7 @@ class Caller:
     async def call(self, job: Job, connection: Connection) -> Outcome:
         """Make the call. Never raises but when it is cancelled: then ``CallCancelled`` carries the outcome so far."""
         progress = _Progress(job)
-        limit = LOCAL_CALL_SECONDS if connection.provider == "local" else CALL_SECONDS
+        limit = LOCAL_CALL_SECONDS if connection.provider == "local" else float(settings.RUN_CALL_SECONDS)
         request = CompletionRequest(
             model_name=job.model_name,
             messages=job.messages,

@@ -41,8 +41,10 @@ TICK_SECONDS = 0.04
 POLL_SECONDS = 0.1
 """How soon free slots look for new runs while others are busy (an idle process is rung for)."""
 
+RING_SECONDS = 5.0
+"""A process that is full tells another one this often."""
+
 CANCEL_SECONDS = 0.4
-SWEEP_SECONDS = 5.0
 SLOTS = {"local": 8}
 GRACE_SECONDS = 4.0
 """What running calls get to end by themselves when the process is asked to stop."""
@@ -86,12 +88,13 @@ class Executor:
         self._wake = threading.Event()
         self._idle = threading.Event()
         self._idle.set()
+        self._lock = threading.Lock()
+        self._asked = 0  # how often somebody called `work`
         self._active_until = 0.0
         self._stopping = False
         self._ended = threading.Event()
         self._loop = asyncio.new_event_loop()
-        self._due = {"look": 0.0, "renew": 0.0, "sweep": 0.0, "claim": 0.0}
-        self._rung_at = 0.0
+        self._due = {"look": 0.0, "renew": 0.0, "sweep": 0.0, "claim": 0.0, "ring": 0.0}
         self._threads = [
             threading.Thread(target=self._run_loop, name=f"runs-{queue}-loop", daemon=True),
             threading.Thread(target=self._run_database, name=f"runs-{queue}-database", daemon=True),
@@ -108,9 +111,10 @@ class Executor:
         """Execute what is queued, until nothing is left or the time is over; return whether more may be waiting."""
         if self._stopping:
             return True
-        until = time.monotonic() + seconds
-        self._idle.clear()
-        self._active_until = max(self._active_until, until)
+        with self._lock:
+            self._asked += 1
+            self._idle.clear()
+            self._active_until = max(self._active_until, time.monotonic() + seconds)
         self._due["claim"] = 0.0
         self._wake.set()
         self._idle.wait(seconds)
@@ -190,9 +194,9 @@ class Executor:
         while not (self._stopping and not self._running and not self._outcomes):
             self._wake.wait(POLL_SECONDS if self._running or self._is_active() else None)
             self._wake.clear()
-            began = time.monotonic()
+            began, asked = time.monotonic(), self._asked
             try:
-                self._tick(began)
+                self._tick(began, asked)
                 failures = 0
             except (OperationalError, InterfaceError) as error:
                 failures = self._reconnect(failures, error)
@@ -205,21 +209,29 @@ class Executor:
         self._idle.set()
         self._ended.set()
 
-    def _tick(self, now: float) -> None:
+    def _tick(self, now: float, asked: int) -> None:
         self._forget_lost()
         self._record_outcomes()
         if self._running and now >= self._due["look"]:
             self._look_after_leases(now)
         if self._stopping or not self._is_active():
-            if not self._running:
-                self._idle.set()
+            self._rest(asked)
             return
         if now >= self._due["sweep"]:
-            self._due["sweep"] = now + SWEEP_SECONDS
+            self._due["sweep"] = now + settings.RECONCILE_SECONDS
             self._tell_ended(reconcile(awake=self.queue))
         free = self.slots - len(self._running)
         if free > 0 and now >= self._due["claim"]:
             self._claim(free, now)
+            if not self._running and not self._worth_waiting():
+                self._rest(asked)
+
+    def _rest(self, asked: int) -> None:
+        """Let `work` return, if nothing runs; but not who has called it since this turn began: a run may have come."""
+        with self._lock:
+            if not self._running and self._asked == asked:
+                self._idle.set()
+                self._due["ring"] = 0.0
 
     def _is_active(self) -> bool:
         return not self._idle.is_set() and time.monotonic() < self._active_until
@@ -228,9 +240,9 @@ class Executor:
         jobs = claim(self.queue, free, self.worker)
         if len(jobs) < free:
             self._due["claim"] = now + POLL_SECONDS
-        elif now - self._rung_at > 1.0:
+        elif now >= self._due["ring"]:
             # Full, and there may be more: let another process hear of it.
-            self._rung_at = now
+            self._due["ring"] = now + RING_SECONDS
             ring(self.queue)
         # It can be one of ours whose lease ran out, while this process was frozen or cut off from the database.
         self._cut_off([job.run_id for job in jobs], Reason.LOST)
@@ -245,8 +257,6 @@ class Executor:
                 ready.append((running, address))
         if ready:
             self._loop.call_soon_threadsafe(self._begin, ready)
-        if not self._running and not self._worth_waiting():
-            self._idle.set()
 
     def _worth_waiting(self) -> bool:
         due = next_due(self.queue)

@@ -37,7 +37,6 @@ class Outcome:
     started_at: dt.datetime
     ended_at: dt.datetime
     retry_in: float = 0.0
-    keep_claims: bool = False
     output: str | None = None
     finish_reason: str = ""
     response_model: str = ""
@@ -64,7 +63,7 @@ WHERE r.id = ANY(%(ids)s) AND r.status = 'running' ORDER BY r.id FOR UPDATE OF r
 """
 
 _SHAPE = """jsonb_to_recordset(%(outcomes)s::jsonb) AS o (run_id uuid, number int, token uuid, status text,
-    held boolean, retry_in float, keep_claims boolean, attempt_status text, started_at timestamptz,
+    held boolean, retry_in float, attempt_status text, started_at timestamptz,
     ended_at timestamptz, output text, finish_reason text, response_model text, response_id text,
     system_fingerprint text, input_tokens int, output_tokens int, cached_input_tokens int, cache_write_tokens int,
     reasoning_tokens int, usage_estimated boolean, cost_usd numeric, latency_ms int, time_to_first_token_ms int,
@@ -91,7 +90,7 @@ _RECORD_RUNS = f"""
 UPDATE runs_run r SET status = o.status, ended_at = CASE WHEN o.status <> 'queued' THEN o.ended_at END,
     lease_token = NULL, lease_expires_at = NULL, held = o.held,
     not_before = CASE WHEN o.status = 'queued' THEN now() + make_interval(secs => o.retry_in) END,
-    claims = CASE WHEN o.status = 'queued' AND NOT o.keep_claims THEN 0 ELSE r.claims END,
+    claims = CASE WHEN o.status = 'queued' THEN 0 ELSE r.claims END,
     finish_reason = o.finish_reason, response_model = o.response_model, response_id = o.response_id,
     system_fingerprint = o.system_fingerprint, input_tokens = o.input_tokens, output_tokens = o.output_tokens,
     cached_input_tokens = o.cached_input_tokens, reasoning_tokens = o.reasoning_tokens,
