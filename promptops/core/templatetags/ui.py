@@ -91,7 +91,7 @@ def money(value: Decimal | float | None, estimated: bool = False) -> SafeString:
     """An amount in USD; ``≈`` in front of what we counted ourselves."""
     if value is None:
         return format_html('<span title="{}">{}</span>', _("Not known: the endpoint has no price."), UNKNOWN)
-    if estimated:
+    if estimated and value:  # nothing is nothing, however it was counted
         return format_html('<span class="nums" title="{}">≈ {}</span>', _("Estimated"), format_money(value))
     return format_html('<span class="nums">{}</span>', format_money(value))
 
