@@ -78,7 +78,7 @@ def named_events(project: Project, events: Iterable[AuditEvent]) -> list[NamedEv
 
 def people_named(project: Project, ids: set[str]) -> dict[str, Named]:
     """Return the names of people, with a link to those who are members."""
-    members = {one.user_id: one.pk for one in members_of(project).filter(user__in=ids)}
+    members = {one.user_id: one.pk for one in members_of(project).filter(user__pk__in=ids)}
     return {
         str(user.pk): Named(user.name, _url("member", project, members[user.pk]) if user.pk in members else "")
         for user in User.objects.filter(pk__in=ids)

@@ -6,6 +6,7 @@ from promptops.accounts.models import ApiToken, User
 from promptops.prompts.services import move_label
 from tests.html import Page, signed_in
 from tests.people import Team
+from tests.runs.pages import scripted_endpoint, start
 
 
 def steps(page: Page) -> dict[str, bool]:
@@ -29,11 +30,15 @@ def test_the_first_steps_tick_themselves_off(team: Team) -> None:
     assert done(home(team)) == ["Write a prompt", "Invite somebody"]
     move_label(team.actor("editor"), version.prompt, "production", version, reason="go")
     assert "Put the label “production” on a version" in done(home(team))
+    scripted_endpoint(team)
+    start(team)
+    assert "Run it on a model" in done(home(team))
     secret = team.token("viewer")
     assert "Fetch it from your own code" not in done(home(team))
     ApiToken.objects.update(last_used_at=version.created_at)
-    assert "Fetch it from your own code" in done(home(team))
-    assert secret not in home(team).source
+    page = home(team)
+    assert steps(page) == {}  # all of them are done
+    assert secret not in page.source
 
 
 def test_a_project_of_one_is_told_to_invite(team: Team) -> None:

@@ -13,6 +13,7 @@ from promptops.accounts import throttle
 from promptops.accounts.models import SignInLink, User
 from promptops.accounts.services import create_sign_in_link, create_user
 from promptops.audit.querysets import events_of
+from promptops.core.redaction import redact
 from tests.html import HTMX, Page, signed_in
 from tests.people import Team
 
@@ -108,12 +109,12 @@ def test_it_gives_a_new_session_key_on_the_way_in(person: User) -> None:
     planted = client.session
     planted["x"] = 1
     planted.save()
-    client.cookies[settings.SESSION_COOKIE_NAME] = planted.session_key
+    client.cookies[settings.SESSION_COOKIE_NAME] = str(planted.session_key)
     sign_in(client, person.email, PASSWORD)
 
     assert client.cookies[settings.SESSION_COOKIE_NAME].value != planted.session_key
     thief = Client()
-    thief.cookies[settings.SESSION_COOKIE_NAME] = planted.session_key
+    thief.cookies[settings.SESSION_COOKIE_NAME] = str(planted.session_key)
     assert who(thief) == ""
 
 
@@ -249,6 +250,16 @@ def test_a_session_of_somebody_deactivated_ends_at_once(person: User) -> None:
     client = signed_in(person)
     User.objects.filter(pk=person.pk).update(is_active=False)
     assert who(client) == ""
+
+
+def test_no_log_line_holds_a_link(team: Team, caplog: pytest.LogCaptureFixture) -> None:
+    secret = create_sign_in_link(team.viewer)
+    Client().post(f"/link/{secret}/")
+    Client().get(f"/link/{secret}/")
+    lines = [redact(record.getMessage()) for record in caplog.records]
+    assert any("/link/" in line for line in lines)
+    assert not any(secret in line for line in lines)
+    assert redact(f"Unprocessable Entity: /invitations/{secret}/") == "Unprocessable Entity: /invitations/•••"
 
 
 # --- The first person -----------------------------------------------------------------------------------------------

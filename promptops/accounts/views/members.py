@@ -70,7 +70,7 @@ def _list_context(request: ProjectRequest, **more: Any) -> dict[str, Any]:
     sort = sort_of(request, COLUMNS, DEFAULT_SORT)
     page = page_of(_found(request), order=order_of(sort, COLUMNS), cursor=request.GET.get("cursor"), limit=PAGE_SIZE)
     csv_url = reverse("accounts:members-csv", args=[request.project.slug])
-    context = {
+    context: dict[str, Any] = {
         "members": page.items,
         "next_cursor": page.next,
         "q": words_of(request),
