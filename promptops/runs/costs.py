@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass
 from decimal import Decimal
 
@@ -57,13 +56,3 @@ def cost_of(tokens: Tokens | None, prices: Prices) -> Decimal | None:
     if prices.input is None and prices.output is None:
         return None  # nothing was used, but nothing is known either
     return total.quantize(SMALLEST)
-
-
-def sum_of(costs: Iterable[Decimal | None]) -> Decimal | None:
-    """Return the sum of the attempts' costs; None while one of them is unknown."""
-    total = Decimal(0)
-    for cost in costs:
-        if cost is None:
-            return None
-        total += cost
-    return total
