@@ -8,7 +8,6 @@ from typing import Any
 from django import forms
 from django.utils.translation import gettext_lazy as _
 
-from promptops.core.errors import AppError
 from promptops.prompts.models import Prompt
 from promptops.prompts.services.labels import MAX_REASON
 from promptops.prompts.services.prompts import MAX_DESCRIPTION, MAX_FOLDER
@@ -79,6 +78,9 @@ class MoveLabelForm(forms.Form):
 class EditorForm(forms.Form):
     """What the editor posts: the spec in JSON pieces, which revision of the draft it is, and the message.
 
+    ``base`` is the version that the page shows (a draft that is not stored yet knows none); ``onto`` the one on top of
+    which a version is to be saved.
+
     A piece that is no JSON (somebody is still typing a schema, say) is an error of that field and is left out of
     ``content``; the page shows again what was typed.
     """
@@ -91,6 +93,7 @@ class EditorForm(forms.Form):
     output_schema = forms.JSONField(required=False)
     revision = forms.IntegerField(min_value=0, max_value=MAX_NUMBER, required=False)
     message = forms.CharField(max_length=MAX_MESSAGE, required=False)
+    base = forms.IntegerField(min_value=1, max_value=MAX_NUMBER, required=False)
     onto = forms.IntegerField(min_value=1, max_value=MAX_NUMBER, required=False)
 
     slug = forms.CharField(required=False)
@@ -131,17 +134,6 @@ class EditorForm(forms.Form):
         """Return what could not be read, by field."""
         self.is_valid()
         return {name: [str(text) for text in texts] for name, texts in self.errors.items()}
-
-
-def put_errors(form: forms.Form, error: AppError) -> None:
-    """Show a service's refusal on the form: by field where it has fields, else above."""
-    left = {**error.extra.get("errors", {})}
-    for name in list(left):
-        field = name.split(".")[0]
-        if field in form.fields:
-            form.add_error(field, [forms.ValidationError(text) for text in left.pop(name)])
-    if left or not error.extra.get("errors"):
-        form.add_error(None, str(error.detail))
 
 
 def pretty_json(value: Any) -> str:

@@ -17,10 +17,11 @@ from promptops.accounts.access import ProjectRequest
 from promptops.accounts.policies import Permission
 from promptops.core.csv_export import csv_response
 from promptops.core.errors import Conflict, Invalid, NotFound
+from promptops.core.forms import put_errors
 from promptops.core.htmx import redirect, render
 from promptops.core.pagination import page_of
 from promptops.prompts.diff_view import summary_of
-from promptops.prompts.forms import MoveLabelForm, put_errors
+from promptops.prompts.forms import MoveLabelForm
 from promptops.prompts.models import Label, LabelMove, Prompt
 from promptops.prompts.presenters import label_order, label_rows
 from promptops.prompts.querysets import labels_of, moves_of, versions_of

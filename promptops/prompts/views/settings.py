@@ -10,8 +10,9 @@ from django.views.decorators.http import require_http_methods, require_POST
 from promptops.accounts.access import ProjectRequest
 from promptops.accounts.policies import Permission
 from promptops.core.errors import Conflict, Invalid
+from promptops.core.forms import put_errors
 from promptops.core.htmx import redirect, render
-from promptops.prompts.forms import HeadingForm, put_errors
+from promptops.prompts.forms import HeadingForm
 from promptops.prompts.models import Prompt
 from promptops.prompts.querysets import labels_of
 from promptops.prompts.selectors import folders_of, former_slugs, tags_of
