@@ -193,6 +193,12 @@ def _runs(rows: Sequence[Row], marks: Sequence[bool]) -> Iterator[tuple[list[Row
 
 def _on_lines(spans: list[Span]) -> list[Span]:
     """Slide changes that go over a line's end to begin and end with lines: of equal texts, people mean whole lines."""
+    if not spans:
+        return []
+    # The end of both texts is the end of a line, too.
+    spans.append(Span("equal", "\n"))
+    if spans[-2].op == "equal":
+        spans[-2:] = [Span("equal", spans[-2].text + "\n")]
     for index in range(1, len(spans) - 1):
         before, span, after = spans[index - 1 : index + 2]
         if before.op == after.op == "equal" != span.op and "\n" in span.text:

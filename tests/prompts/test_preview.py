@@ -57,7 +57,7 @@ def test_a_mistake_is_told_at_its_message_and_line(editor: Client, team: Team) -
     messages = [{"role": "system", "content": "Fine."}, {"role": "user", "content": "one\ntwo {{ name + }}\nthree"}]
     page = preview(editor, team, form(messages=messages))
 
-    mistake = page.one("li", data_message_index="1")
+    mistake = page.one("li", data_problem="", data_message_index="1")
     assert mistake.attributes["data-line"] == "2"
     assert "Message 2, line 2" in mistake.text
     # The last good messages stay where they are.

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from django.db.models import Count, DecimalField, IntegerField, OuterRef, QuerySet, Subquery, Sum, Value
-from django.db.models.functions import Coalesce
+from django.db.models.functions import Coalesce, NullIf
 from django.http import HttpResponse, HttpResponseBase, JsonResponse
 from django.urls import reverse
 from django.utils.translation import gettext as _
@@ -26,10 +26,16 @@ from promptops.prompts.selectors import Activity, activity_of, activity_since, l
 
 SORTS = {
     "slug": "slug",
-    "runs": "week",
-    "failed": "week",
-    "cost": "week",
+    "runs": "week_runs",
+    "failed": "week_failed",
+    "cost": "week_cost",
     "updated": "updated_at",
+}
+# What the week's activity is sorted by. The failed share is in millionths: whole numbers, which a cursor keeps exactly.
+WEEK: dict[str, tuple[Any, Any]] = {
+    "week_runs": (Sum("runs"), IntegerField()),
+    "week_failed": (Sum("failed") * 1_000_000 / NullIf(Sum("runs"), 0), IntegerField()),
+    "week_cost": (Sum("cost_usd"), DecimalField(max_digits=20, decimal_places=10)),
 }
 DEFAULT_SORT = "-updated"
 PAGE_SIZE = 50
@@ -57,10 +63,12 @@ class Filters:
 
     @property
     def order(self) -> list[str]:
-        name = self.sort.lstrip("-")
         sign = "-" if self.sort.startswith("-") else ""
-        column = name if SORTS[name] == "week" else SORTS[name]
-        return [f"{sign}{column}", f"{sign}id"]
+        return [f"{sign}{self.column}", f"{sign}id"]
+
+    @property
+    def column(self) -> str:
+        return SORTS[self.sort.removeprefix("-")]
 
 
 def filters_of(request: ProjectRequest) -> Filters:
@@ -74,7 +82,7 @@ def filters_of(request: ProjectRequest) -> Filters:
         tag=given.get("tag", "").replace("\x00", "")[:50],
         kind=kind if kind in Prompt.Kind.values else "",
         archived=given.get("archived") == "1",
-        sort=sort if sort.lstrip("-") in SORTS else DEFAULT_SORT,
+        sort=sort if sort.removeprefix("-") in SORTS else DEFAULT_SORT,
         cursor=given.get("cursor", ""),
     )
 
@@ -85,7 +93,9 @@ def prompt_list(request: ProjectRequest) -> HttpResponse:
     """The page; for htmx, the folders and the table."""
     filters = filters_of(request)
     found = _search(request.project, filters)
-    page = page_of(_with_sort_column(found, filters.sort), order=filters.order, cursor=filters.cursor, limit=PAGE_SIZE)
+    page = page_of(
+        _with_sort_column(found, filters.column), order=filters.order, cursor=filters.cursor, limit=PAGE_SIZE
+    )
     everything = prompts_of(request.project, archived=filters.archived)
     folders = dict(everything.exclude(folder="").values_list("folder").annotate(Count("pk")).order_by())
     tags = everything.exclude(tags=[]).values_list("tags", flat=True)
@@ -112,7 +122,7 @@ def prompt_list(request: ProjectRequest) -> HttpResponse:
 def prompt_list_csv(request: ProjectRequest) -> HttpResponseBase:
     """The list with the same filters, as CSV (at most 10,000 rows)."""
     filters = filters_of(request)
-    found = _with_sort_column(_search(request.project, filters), filters.sort).order_by(*filters.order)[:CSV_ROWS]
+    found = _with_sort_column(_search(request.project, filters), filters.column).order_by(*filters.order)[:CSV_ROWS]
     header = [
         "slug",
         "folder",
@@ -160,22 +170,14 @@ def _search(project: Project, filters: Filters) -> QuerySet[Prompt]:
     )
 
 
-def _with_sort_column(prompts: QuerySet[Prompt], sort: str) -> QuerySet[Prompt]:
+def _with_sort_column(prompts: QuerySet[Prompt], column: str) -> QuerySet[Prompt]:
     """Add the week's sum by which to sort, where one is asked for; the shown numbers come from ``activity_of``."""
-    name = sort.lstrip("-")
-    if SORTS[name] != "week":
+    if column not in WEEK:
         return prompts
-    column = "cost_usd" if name == "cost" else name
-    output: DecimalField[Any, Any] | IntegerField[Any, Any] = (
-        DecimalField(max_digits=20, decimal_places=10) if name == "cost" else IntegerField()
-    )
-    sums = (
-        PromptActivity.objects.filter(prompt=OuterRef("pk"), day__gte=activity_since())
-        .values("prompt")
-        .annotate(total=Sum(column))
-        .values("total")
-    )
-    return prompts.annotate(**{name: Coalesce(Subquery(sums), Value(0), output_field=output)})
+    total, field = WEEK[column]
+    sums = PromptActivity.objects.filter(prompt=OuterRef("pk"), day__gte=activity_since()).values("prompt")
+    week = Subquery(sums.annotate(total=total).values("total"))
+    return prompts.annotate(**{column: Coalesce(week, Value(0), output_field=field)})
 
 
 def _rows(prompts: Any) -> list[PromptRow]:
