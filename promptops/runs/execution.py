@@ -273,8 +273,11 @@ class Executor:
         except (OperationalError, InterfaceError):
             self._outcomes.extendleft(reversed(outcomes))
             raise
+        recorded = set(ended)
         for outcome in outcomes:
             self._let_go(outcome.run_id, outcome.token)
+            if outcome.status is not None and outcome.run_id not in recorded:
+                logger.warning("Run %s was taken over, or has ended; its result here was dropped", outcome.run_id)
         self._tell_ended(ended, [outcome.run_id for outcome in outcomes if outcome.status is None])
 
     def _tell_ended(self, ended: Sequence[uuid.UUID], waiting: Sequence[uuid.UUID] = ()) -> None:
@@ -300,7 +303,7 @@ class Executor:
     def _forget_lost(self) -> None:
         while self._lost:
             job = self._lost.popleft().job
-            logger.warning("Run %s was taken over or ended by somebody else; its call was cut off here", job.run_id)
+            logger.warning("Run %s was taken over, or has ended; its call here was cut off", job.run_id)
             self._let_go(job.run_id, job.token)
 
     def _let_go(self, run_id: uuid.UUID, token: uuid.UUID) -> None:

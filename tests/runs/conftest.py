@@ -13,6 +13,7 @@ from tests.provider import Provider
 
 if TYPE_CHECKING:
     from promptops.catalog.models import Endpoint
+    from promptops.runs.models import Run
 
 KEY = "sk-loopback-0001"
 
@@ -23,6 +24,12 @@ class MakeEndpoint(Protocol):
     def __call__(
         self, team: Team, model_name: str = ..., *, kind: str = ..., key: str = ..., slug: str = ..., **more: Any
     ) -> Endpoint: ...
+
+
+class Begin(Protocol):
+    """The fixture `begin`."""
+
+    def __call__(self, endpoint: Endpoint, count: int = ..., **options: Any) -> list[Run]: ...
 
 
 @pytest.fixture(scope="session")
@@ -63,3 +70,18 @@ def make_endpoint(provider: Provider) -> MakeEndpoint:
         )
 
     return make
+
+
+@pytest.fixture
+def begin(team: Team) -> Begin:
+    """Queue runs of the team's greeting on an endpoint, in one transaction."""
+    from promptops.runs.services import RunRequest, start_runs, version_target
+
+    team.prompt()
+
+    def start(endpoint: Endpoint, count: int = 1, **options: Any) -> list[Run]:
+        target = version_target(endpoint.project, "greeting", version=1)
+        requests = [RunRequest({"name": "Ada"}) for _ in range(count)]
+        return start_runs(team.actor("editor"), target, endpoint, requests, **options)
+
+    return start

@@ -11,7 +11,6 @@ from typing import Any
 import pytest
 from django.utils import timezone
 
-from promptops.catalog.models import Endpoint
 from promptops.prompts.models import PromptActivity
 from promptops.runs.models import Attempt, Batch, Priority, Run, RunPayload, Status
 from promptops.runs.services import (
@@ -28,7 +27,7 @@ from promptops.runs.services import (
 from tests.people import Team, make_team
 from tests.processes import CeleryWorker, wait_for, wait_until_ended
 from tests.provider import Provider
-from tests.runs.conftest import MakeEndpoint
+from tests.runs.conftest import Begin, MakeEndpoint
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("worker")]
 
@@ -42,19 +41,6 @@ def worker(django_db_setup: None, django_db_blocker: Any) -> Iterator[CeleryWork
         yield running
 
 
-@pytest.fixture
-def begin(team: Team) -> Any:
-    """Queue runs of the greeting on an endpoint, in one transaction."""
-    team.prompt()
-
-    def start(endpoint: Endpoint, count: int = 1, **options: Any) -> list[Run]:
-        target = version_target(endpoint.project, "greeting", version=1)
-        requests = [RunRequest({"name": "Ada"}) for _ in range(count)]
-        return start_runs(team.actor("editor"), target, endpoint, requests, **options)
-
-    return start
-
-
 def attempts_of(run: Run) -> list[Attempt]:
     return list(Attempt.objects.filter(run_id=run.pk).order_by("number"))
 
@@ -65,7 +51,7 @@ def output_of(run: Run) -> str | None:
 
 @pytest.mark.parametrize("stream", [True, False])
 def test_it_keeps_the_output_with_its_usage_and_cost(
-    team: Team, begin: Any, make_endpoint: MakeEndpoint, provider: Provider, stream: bool
+    team: Team, begin: Begin, make_endpoint: MakeEndpoint, provider: Provider, stream: bool
 ) -> None:
     endpoint = make_endpoint(team, "test-model?latency=0.1", price={"input_price": "2", "output_price": "10"})
     (run,) = begin(endpoint, stream=stream)
@@ -87,13 +73,13 @@ def test_it_keeps_the_output_with_its_usage_and_cost(
     assert PromptActivity.objects.get(prompt=run.prompt).runs == 1
 
 
-def test_it_speaks_with_anthropic_too(team: Team, begin: Any, make_endpoint: MakeEndpoint) -> None:
+def test_it_speaks_with_anthropic_too(team: Team, begin: Begin, make_endpoint: MakeEndpoint) -> None:
     (ended,) = wait_until_ended(*begin(make_endpoint(team, kind="anthropic")))
     assert (ended.status, output_of(ended)) == (Status.SUCCEEDED, TEXT)
 
 
 def test_it_tries_again_and_adds_up_what_every_call_cost(
-    team: Team, begin: Any, make_endpoint: MakeEndpoint, provider: Provider
+    team: Team, begin: Begin, make_endpoint: MakeEndpoint, provider: Provider
 ) -> None:
     endpoint = make_endpoint(team, price={"input_price": "1", "output_price": "1"})
     provider.script(fail="rate_limit")
@@ -114,7 +100,7 @@ def test_it_tries_again_and_adds_up_what_every_call_cost(
 
 
 def test_it_waits_as_long_as_the_provider_asks(
-    team: Team, begin: Any, make_endpoint: MakeEndpoint, provider: Provider
+    team: Team, begin: Begin, make_endpoint: MakeEndpoint, provider: Provider
 ) -> None:
     (run,) = begin(make_endpoint(team, "test-model?fail=rate_limit&retry_after=1&times=1"))
     wait_for(lambda: Run.objects.get(pk=run.pk).not_before)
@@ -125,7 +111,9 @@ def test_it_waits_as_long_as_the_provider_asks(
     assert second.started_at - first.ended_at >= dt.timedelta(seconds=1)
 
 
-def test_it_gives_up_after_four_calls(team: Team, begin: Any, make_endpoint: MakeEndpoint, provider: Provider) -> None:
+def test_it_gives_up_after_four_calls(
+    team: Team, begin: Begin, make_endpoint: MakeEndpoint, provider: Provider
+) -> None:
     (run,) = begin(make_endpoint(team, "test-model?fail=unavailable"))
     (ended,) = wait_until_ended(run)
     assert (ended.status, ended.error["kind"], ended.cost_usd) == (Status.FAILED, "overloaded", 0)
@@ -148,7 +136,7 @@ def test_it_gives_up_after_four_calls(team: Team, begin: Any, make_endpoint: Mak
     ],
 )
 def test_a_refusal_is_not_repeated(
-    team: Team, begin: Any, make_endpoint: MakeEndpoint, provider: Provider, fail: str, kind: str
+    team: Team, begin: Begin, make_endpoint: MakeEndpoint, provider: Provider, fail: str, kind: str
 ) -> None:
     (ended,) = wait_until_ended(*begin(make_endpoint(team, f"test-model?fail={fail}")))
     assert (ended.status, ended.error["kind"], ended.error["permanent"]) == (Status.FAILED, kind, True)
@@ -157,7 +145,7 @@ def test_a_refusal_is_not_repeated(
 
 
 def test_what_may_not_be_repeated_is_repeated_only_where_nothing_can_have_begun(
-    team: Team, begin: Any, make_endpoint: MakeEndpoint, provider: Provider
+    team: Team, begin: Begin, make_endpoint: MakeEndpoint, provider: Provider
 ) -> None:
     failures = ("rate_limit&times=1", "hang&times=1", "stall&after=3&times=1")
     endpoints = [make_endpoint(team, f"test-model?fail={fail}") for fail in failures]
@@ -172,14 +160,14 @@ def test_what_may_not_be_repeated_is_repeated_only_where_nothing_can_have_begun(
     assert len(provider.calls) == 4
 
 
-def test_a_server_error_may_have_been_billed(team: Team, begin: Any, make_endpoint: MakeEndpoint) -> None:
+def test_a_server_error_may_have_been_billed(team: Team, begin: Begin, make_endpoint: MakeEndpoint) -> None:
     price = {"input_price": "1", "output_price": "1"}
     (ended,) = wait_until_ended(*begin(make_endpoint(team, "test-model?fail=server_error&times=1", price=price)))
     assert (ended.status, ended.attempt_count, ended.cost_usd) == (Status.SUCCEEDED, 2, None)
 
 
 def test_an_address_that_is_not_allowed_is_never_called(
-    team: Team, begin: Any, make_endpoint: MakeEndpoint, provider: Provider
+    team: Team, begin: Begin, make_endpoint: MakeEndpoint, provider: Provider
 ) -> None:
     endpoint = make_endpoint(team)
     credential = endpoint.credential
@@ -192,7 +180,7 @@ def test_an_address_that_is_not_allowed_is_never_called(
 
 
 def test_a_running_call_is_cut_off_and_its_text_kept(
-    team: Team, begin: Any, make_endpoint: MakeEndpoint, provider: Provider
+    team: Team, begin: Begin, make_endpoint: MakeEndpoint, provider: Provider
 ) -> None:
     price = {"input_price": "1", "output_price": "1"}
     (run,) = begin(make_endpoint(team, "test-model?tokens=100&token_delay=0.015", price=price))
@@ -210,7 +198,7 @@ def test_a_running_call_is_cut_off_and_its_text_kept(
 
 
 def test_cancelling_a_batch_ends_what_runs_and_what_waits(
-    team: Team, begin: Any, make_endpoint: MakeEndpoint, provider: Provider
+    team: Team, begin: Begin, make_endpoint: MakeEndpoint, provider: Provider
 ) -> None:
     endpoint = make_endpoint(team, "test-model?latency=1.5")
     target = version_target(team.project, "greeting", version=1)
@@ -228,7 +216,7 @@ def test_cancelling_a_batch_ends_what_runs_and_what_waits(
 
 
 def test_a_paused_batch_begins_nothing_until_it_is_resumed(
-    team: Team, begin: Any, make_endpoint: MakeEndpoint, provider: Provider
+    team: Team, begin: Begin, make_endpoint: MakeEndpoint, provider: Provider
 ) -> None:
     endpoint = make_endpoint(team, "test-model?latency=0.4")
     target = version_target(team.project, "greeting", version=1)
@@ -250,7 +238,7 @@ def test_a_paused_batch_begins_nothing_until_it_is_resumed(
 
 
 def test_an_interactive_run_overtakes_a_batch(
-    team: Team, begin: Any, make_endpoint: MakeEndpoint, provider: Provider
+    team: Team, begin: Begin, make_endpoint: MakeEndpoint, provider: Provider
 ) -> None:
     endpoint = make_endpoint(team, "test-model?latency=0.2")
     target = version_target(team.project, "greeting", version=1)
@@ -266,7 +254,7 @@ def test_an_interactive_run_overtakes_a_batch(
 
 
 def test_two_projects_share_the_slots_whoever_came_first(
-    team: Team, begin: Any, make_endpoint: MakeEndpoint, provider: Provider
+    team: Team, begin: Begin, make_endpoint: MakeEndpoint, provider: Provider
 ) -> None:
     late = make_team("late")
     late.prompt()
