@@ -6,10 +6,11 @@ import datetime as dt
 import logging
 import uuid
 
+from django.contrib.sessions.backends.db import SessionStore
 from django.db import connection
 from django.utils import timezone
 
-from promptops.accounts.models import IdempotencyKey, SignInFailure
+from promptops.accounts import idempotency, throttle
 from promptops.core import changes
 from promptops.runs.doorbell import QUEUES, ring
 from promptops.runs.models import Worker
@@ -17,8 +18,6 @@ from promptops.runs.partitions import ensure_partitions
 from promptops.runs.recording import take_back_expired
 
 UNTAKEN_SECONDS = 2.0
-IDEMPOTENCY_LIFE = dt.timedelta(hours=24)
-FAILURE_LIFE = dt.timedelta(hours=1)
 WORKER_LIFE = dt.timedelta(hours=1)
 
 logger = logging.getLogger(__name__)
@@ -56,8 +55,8 @@ def tidy() -> None:
     made = ensure_partitions()
     if made:
         logger.info("Made %d partitions for the coming months", made)
-    now = timezone.now()
     changes.prune()
-    IdempotencyKey.objects.filter(created_at__lt=now - IDEMPOTENCY_LIFE).delete()
-    SignInFailure.objects.filter(at__lt=now - FAILURE_LIFE).delete()
-    Worker.objects.filter(seen_at__lt=now - WORKER_LIFE).delete()
+    idempotency.prune()
+    throttle.prune()
+    SessionStore.clear_expired()
+    Worker.objects.filter(seen_at__lt=timezone.now() - WORKER_LIFE).delete()

@@ -10,10 +10,11 @@ from django.test import Client, RequestFactory
 from django.utils import timezone
 
 from promptops.accounts import throttle
-from promptops.accounts.models import SignInLink, User
+from promptops.accounts.models import SignInFailure, SignInLink, User
 from promptops.accounts.services import create_sign_in_link, create_user
 from promptops.audit.querysets import events_of
 from promptops.core.redaction import redact
+from promptops.runs.maintenance import tidy
 from tests.html import HTMX, Page, signed_in
 from tests.people import Team
 
@@ -194,6 +195,17 @@ def test_an_htmx_request_of_somebody_signed_out_is_sent_to_sign_in(team: Team) -
     answer = Client().get("/p/team/audit/", headers=headers)
     assert answer.status_code == 401
     assert answer.headers["HX-Redirect"] == "/sign-in/?next=/p/team/audit/%3Fperson%3D3"
+
+
+def test_what_no_longer_counts_is_tidied_away(person: User) -> None:
+    signed_in(person)
+    stale = signed_in(person)
+    Session.objects.filter(session_key=stale.session.session_key).update(expire_date=timezone.now())
+    sign_in(Client(), person.email, "a wrong guess")
+    SignInFailure.objects.filter(pk=SignInFailure.objects.earliest("pk").pk).update(at=timezone.now() - throttle.KEEP)
+    tidy()
+    assert Session.objects.count() == 1
+    assert SignInFailure.objects.count() == 1
 
 
 # --- Links -----------------------------------------------------------------------------------------------------------

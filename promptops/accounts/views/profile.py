@@ -15,7 +15,7 @@ from promptops.accounts import services
 from promptops.accounts.access import UserRequest, user_view
 from promptops.accounts.forms import PasswordForm, ProfileForm
 from promptops.accounts.throttle import address_of
-from promptops.accounts.views.signing_in import came_by_link
+from promptops.accounts.views.signing_in import BY_LINK_AT, came_by_link
 from promptops.core.errors import AppError
 from promptops.core.forms import put_errors
 from promptops.core.htmx import redirect, render
@@ -63,6 +63,7 @@ def change_password(request: UserRequest) -> HttpResponse:
         put_errors(form, error)
         return _page(request, password_form=form, status=error.http_status)
     update_session_auth_hash(request, user)
+    request.session.pop(BY_LINK_AT, None)
     messages.success(request, _("Your password is changed. You are signed out everywhere else."))
     return redirect(request, "accounts:profile")
 
