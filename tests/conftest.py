@@ -53,6 +53,13 @@ def pytest_configure() -> None:
     django.setup()
 
 
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_setupnodes() -> None:
+    """Workers inherit this environment. With the name of the settings in it, pytest-django would read them there before
+    this file has chosen the worker's Valkey, and all would share the queues of one."""
+    os.environ.pop("DJANGO_SETTINGS_MODULE", None)
+
+
 @pytest.fixture(scope="session")
 def django_db_setup(django_test_environment: None, django_db_blocker: Any) -> Iterator[None]:
     """Instead of Django's own test database: a clone of the migrated one, used by the application's role."""
