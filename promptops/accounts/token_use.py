@@ -6,25 +6,23 @@ A process that dies loses at most the last five seconds of it.
 
 from __future__ import annotations
 
-import datetime as dt
 import threading
 import time
 
 from django.db import connection
 from django.db.backends.base.base import BaseDatabaseWrapper
-from django.utils import timezone
 
 FLUSH_SECONDS = 5.0
 
 _lock = threading.Lock()
-_used: dict[int, dt.datetime] = {}
+_used: dict[int, float] = {}  # Unix time by token
 _flushed_at = 0.0
 
 # One order for all processes, and whoever else writes a row at this moment will have written a time as good as ours: so
 # nobody ever waits for a lock here.
 _UPDATE = """
 WITH used AS (
-    SELECT * FROM unnest(%s::bigint[], %s::timestamptz[]) AS used(id, at)
+    SELECT id, to_timestamp(at) AS at FROM unnest(%s::bigint[], %s::float8[]) AS used(id, at)
 ), free AS (
     SELECT id FROM accounts_apitoken WHERE id IN (SELECT id FROM used) ORDER BY id FOR NO KEY UPDATE SKIP LOCKED
 )
@@ -42,9 +40,8 @@ def note(token_id: int) -> None:
 
 def note_only(token_id: int) -> None:
     """Remember that a token was used now; never touches the database."""
-    now = timezone.now()
     with _lock:
-        _used[token_id] = now
+        _used[token_id] = time.time()
 
 
 def flush_when_due(using: BaseDatabaseWrapper | None = None) -> None:

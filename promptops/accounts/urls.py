@@ -42,6 +42,7 @@ urlpatterns = [
     path(MEMBER, members.member, name="member"),
     path(f"{MEMBER}role/", members.member_role, name="member-role"),
     path(f"{MEMBER}remove/", members.member_remove, name="member-remove"),
+    path(f"{MEMBER}hand-over/", members.member_hand_over, name="member-hand-over"),
     path(f"{MEMBER}link/", members.member_link, name="member-link"),
     path(TOKENS, tokens.token_list, name="tokens"),
     path(f"{TOKENS}csv/", tokens.token_list_csv, name="tokens-csv"),

@@ -55,6 +55,7 @@ TABLE: dict[str, Rule] = {
     "accounts:member": Rule("viewer"),
     "accounts:member-role": Rule("admin", POST),
     "accounts:member-remove": Rule("admin", POST),
+    "accounts:member-hand-over": Rule("owner", POST),
     "accounts:member-link": Rule("admin", POST),
     "accounts:tokens": Rule("admin"),
     "accounts:tokens-csv": Rule("admin"),

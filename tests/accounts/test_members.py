@@ -154,6 +154,25 @@ def test_whoever_is_removed_is_out_at_once(team: Team) -> None:
     assert "You are not in a project yet" in Page(theirs.get("/", follow=True)).text
 
 
+def test_the_owner_hands_the_project_over_and_stays_as_an_admin(team: Team) -> None:
+    client = signed_in(team.owner)
+    page = Page(client.post(page_of(team, "editor", "hand-over/"), follow=True))
+    assert page.notices() == ["Editor owns the project now; you are an admin of it."]
+    assert (membership(team, "editor").role, membership(team, "owner").role) == ("owner", "admin")
+    actions = list(events_of(team.project.pk, user_id=team.owner.pk).values_list("action", "target_id")[:2])
+    assert actions == [("project.handed_over", str(team.editor.pk)), ("member.role_changed", str(team.owner.pk))]
+    assert client.post(page_of(team, "owner", "hand-over/")).status_code == 403
+    assert signed_in(team.editor).post(page_of(team, "editor", "hand-over/")).status_code == 409
+
+
+@pytest.mark.parametrize(("role", "status"), [("viewer", 403), ("reviewer", 403), ("admin", 403), ("outsider", 404)])
+def test_only_the_owner_hands_over(team: Team, role: str, status: int) -> None:
+    assert signed_in(getattr(team, role)).post(page_of(team, "editor", "hand-over/")).status_code == status
+    assert "Hand the project over" not in Page(signed_in(team.admin).get(page_of(team, "editor"))).text
+    assert "Hand the project over" in Page(signed_in(team.owner).get(page_of(team, "editor"))).text
+    assert membership(team, "owner").role == "owner"
+
+
 # --- A way in for a lost password ------------------------------------------------------------------------------------
 
 

@@ -10,6 +10,7 @@ from promptops.accounts.services.invitations import (
 from promptops.accounts.services.members import (
     add_member,
     change_role,
+    hand_over,
     remove_member,
 )
 from promptops.accounts.services.people import (
@@ -47,6 +48,7 @@ __all__ = [
     "end_sessions",
     "find_invitation",
     "find_sign_in_link",
+    "hand_over",
     "password_errors",
     "redeem_sign_in_link",
     "remove_member",

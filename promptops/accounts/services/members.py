@@ -46,9 +46,33 @@ def remove_member(actor: Actor, membership: Membership) -> None:
     membership.delete()
 
 
+@transaction.atomic
+def hand_over(actor: Actor, membership: Membership) -> Membership:
+    """Make a member the owner; the one who was stays as an admin. Only the owner may.
+
+    Raises:
+        Forbidden: by anybody else.
+        Conflict: the member is the owner already, or has just left.
+    """
+    require(actor, membership.project, Permission.OWN)
+    both = Membership.objects.select_for_update().filter(project=membership.project).order_by("pk")
+    found = {one.pk: one for one in both if one.pk == membership.pk or one.role == Role.OWNER}
+    heir = found.pop(membership.pk, None)
+    if heir is None or heir.role == Role.OWNER:
+        raise Conflict(_("This person is the owner already, or has just left the project."))
+    for former in found.values():
+        former.role = Role.ADMIN
+        former.save(update_fields=["role"])
+        _audit_member(actor, "member.role_changed", former)
+    heir.role = Role.OWNER
+    heir.save(update_fields=["role"])
+    _audit_member(actor, "project.handed_over", heir)
+    return heir
+
+
 def _refuse_on_owner_or_self(actor: Actor, membership: Membership) -> None:
     if membership.role == Role.OWNER:
-        raise Forbidden(_("The owner's membership cannot be changed; ownership has to be handed over first."))
+        raise Forbidden(_("The owner's membership cannot be changed. The owner can hand the project over first."))
     if actor.user_id == membership.user_id:
         raise Forbidden(_("You cannot change your own role. Ask another admin."))
 

@@ -151,6 +151,16 @@ def member_remove(request: ProjectRequest, member_id: int) -> HttpResponse:
     return redirect(request, "accounts:members", request.project.slug)
 
 
+@require_POST
+@project_view(Permission.OWN)
+def member_hand_over(request: ProjectRequest, member_id: int) -> HttpResponse:
+    """Make a member the owner; the one who was stays as an admin."""
+    found = _member(request, member_id)
+    services.hand_over(request.actor, found)
+    messages.success(request, _("%s owns the project now; you are an admin of it.") % found.user.name)
+    return redirect(request, "accounts:member", request.project.slug, found.pk)
+
+
 @never_cache
 @require_POST
 @project_view(Permission.ADMIN)
@@ -180,6 +190,7 @@ def _member_context(request: ProjectRequest, found: Membership, **more: Any) -> 
         "is_me": mine,
         "may_administer": administers,
         "may_change": changes,
+        "may_hand_over": changes and can(actor, project, Permission.OWN),
         "form": RoleForm(initial={"role": found.role}, roles=grantable_roles(actor, project)) if changes else None,
         "may_link": administers and not mine and people_in_care_of(actor).filter(pk=found.user_id).exists(),
     }
