@@ -18,6 +18,7 @@ from typing import Any
 from celery import current_app, signals
 from django.db import connection
 from django.utils import timezone
+from kombu.transport.redis import Channel
 
 from promptops.engines.local_model import activity
 from promptops.runs.doorbell import QUEUES
@@ -130,6 +131,9 @@ PROCESS = Process()
 @signals.worker_init.connect
 def _before_fork(**_: Any) -> None:
     PROCESS.make_pipe()
+    # A lost broker gets nothing back: a bell that was taken and not heard is rung again by the reconciler. Kombu's
+    # attempt to restore such messages over the lost connection would end the worker, with all its calls.
+    Channel.do_restore = False
 
 
 @signals.worker_process_init.connect
