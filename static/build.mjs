@@ -78,15 +78,24 @@ const options = {
   logLevel: "warning",
 };
 
-rmSync(dist, { recursive: true, force: true });
+/** Takes away what earlier builds left; not before the build, so that a running server never misses a file. */
+function removeAllBut(kept) {
+  const wanted = new Set(kept.map((path) => join(root, path)));
+  for (const entry of readdirSync(dist, { recursive: true, withFileTypes: true })) {
+    const path = join(entry.parentPath, entry.name);
+    if (entry.isFile() && !wanted.has(path)) rmSync(path);
+  }
+}
+
 mkdirSync(dist, { recursive: true });
 if (process.argv.includes("--watch")) {
   const watcher = await context({ ...options, minify: false });
   buildSprite();
   await watcher.watch();
 } else {
-  await build(options);
+  const { metafile } = await build({ ...options, metafile: true });
   const icons = buildSprite();
+  removeAllBut([...Object.keys(metafile.outputs), "static/dist/icons.svg"]);
   const style = readFileSync(join(dist, "style.css"));
   const digest = createHash("sha256").update(style).digest("hex").slice(0, 8);
   console.log(`static/dist: ${icons} icons, style.css ${Math.round(style.length / 1024)} KiB (${digest})`);

@@ -118,6 +118,7 @@ def test_messages_with_pictures_are_shown_as_they_are(editor: Client, team: Team
 
 
 def test_half_typed_and_hostile_content_never_breaks_it(editor: Client, team: Team) -> None:
+    broken: dict[str, Any]
     for broken in (
         {"messages": "[{"},
         {"messages": [1, None, {"role": 5}]},

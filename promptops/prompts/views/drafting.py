@@ -75,6 +75,7 @@ def new_draft(request: ProjectRequest, number: str) -> Draft | None:
 def draft(request: ProjectRequest, draft: Draft) -> HttpResponse:
     """Keep what was typed: ``{revision, content, heading}`` as JSON. A stale revision is answered with both texts."""
     given = _json_body(request)
+    _begin_from(draft, given.get("base"))
     stored = save_draft(
         request.actor,
         draft,
@@ -134,8 +135,7 @@ def bring_back(request: ProjectRequest, draft: Draft) -> HttpResponse:
         return _to_editor(request, draft)
     if draft.pk is not None:
         remember_discarded(request, draft)
-    elif held["base"] and draft.prompt is not None:
-        draft.base_version = versions_of(draft.prompt).filter(number=held["base"]).first() or draft.base_version
+    _begin_from(draft, held["base"])
     stored = save_draft(request.actor, draft, revision=draft.revision, content=held["content"], heading=held["heading"])
     messages.success(request, _("Your draft is back."))
     return _ended(_to_editor(request, stored))
@@ -170,11 +170,18 @@ def _commit(request: ProjectRequest, draft: Draft, form: EditorForm) -> tuple[Pr
     message = form.cleaned_data["message"]
     heading = {**form.heading(), "message": message} if draft.prompt_id is None else {"message": message}
     revision = form.cleaned_data["revision"] or 0
+    _begin_from(draft, form.cleaned_data["base"])
     stored = save_draft(request.actor, draft, revision=revision, content=form.content(), heading=heading)
     onto = form.cleaned_data["onto"]
     if onto and stored.prompt is not None:
         stored = rebase_draft(request.actor, stored, onto=get_version(stored.prompt, number=onto))
     return commit_draft(request.actor, stored, revision=stored.revision, message=message)
+
+
+def _begin_from(draft: Draft, number: object) -> None:
+    """A draft that is not stored yet began from the version that its page shows, not from the newest of this moment."""
+    if draft.pk is None and draft.prompt is not None and isinstance(number, int) and 0 < number < 2**31:
+        draft.base_version = versions_of(draft.prompt).filter(number=number).first() or draft.base_version
 
 
 def _saved(request: ProjectRequest, version: PromptVersion, created: bool) -> HttpResponse:

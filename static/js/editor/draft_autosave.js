@@ -1,4 +1,4 @@
-// Saves the draft while somebody writes. PUT data-url {"revision", "content", "heading"} → 200 {"revision", "updated_at"}
+// Saves the draft while somebody writes. PUT data-url {"revision", "base", "content", "heading"} → 200 {"revision", "updated_at"}
 // and, for a new prompt, {"id", "url", "page", "key"}. 409 (somebody else wrote) shows both texts. Offline or signed out,
 // the text stays in this browser and goes out later. An htmx request of an element with data-settle waits until the
 // draft is saved, and is not sent where it could not be.
@@ -120,7 +120,7 @@ class DraftAutosave {
 
   async send(body, options) {
     try {
-      const response = await sendJson(this.form.dataset.url, "PUT", { revision: this.revision, ...body }, options);
+      const response = await sendJson(this.form.dataset.url, "PUT", { revision: this.revision, base: this.base, ...body }, options);
       await this.answered(response, body);
     } catch {
       this.keep();
@@ -170,6 +170,11 @@ class DraftAutosave {
     this.forget();
   }
 
+  /** The version that the page shows; null for a new prompt. */
+  get base() {
+    return Number(this.form.querySelector("[name=base]").value) || null;
+  }
+
   // --- Making a version of it ---------------------------------------------------------------------------------------
 
   /** Holds back a request that needs the draft saved first. */
@@ -199,7 +204,8 @@ class DraftAutosave {
   }
 
   /** A version was made and the draft is gone: what is typed from now on is a new draft. */
-  committed({ status }) {
+  committed({ status, version }) {
+    this.form.querySelector("[name=base]").value = version;
     const sent = this.sent ?? this.collect();
     this.sent = null;
     const message = this.form.querySelector("[name=message][data-heading]");

@@ -1,6 +1,7 @@
 // What holds the editor's parts together: ways to a mistake's place, mistakes at their fields, the output that comes
 // forward when something runs, and what shows that there is a draft.
 import { h, icon, t } from "../lib/dom.js";
+import { toast } from "../behaviours/toasts.js";
 
 const ACTIVE = "[data-run][data-status=queued], [data-run][data-status=running]";
 
@@ -18,9 +19,11 @@ export function start(root) {
   document.addEventListener("htmx:beforeRequest", (event) => {
     if (event.detail.elt.id === "run-button") show("output");
   });
+  const showActive = () => document.querySelector(`#run-area :is(${ACTIVE})`) && show("output");
+  showActive(); // it may have come before this script
   document.addEventListener("htmx:afterSwap", (event) => {
     const { target } = event.detail;
-    if (target.id === "run-area" && target.querySelector(ACTIVE)) show("output");
+    if (target.id === "run-area") showActive();
     if (target.id === "editor-notice") showRefusal(form, target);
   });
   quietFailures(root);
@@ -44,17 +47,26 @@ function setDrafted(isDrafted) {
   for (const button of document.querySelectorAll("[data-save-button]")) button.classList.toggle("btn-primary", isDrafted);
 }
 
-/** The preview asks at every pause; when it cannot, it says so in its own place, and the page stays. */
+/**
+ * Who asks as somebody types (data-quiet) says in its own place why it cannot answer. A lost session never takes the
+ * page away: what was typed is on it.
+ */
 function quietFailures(root) {
-  const preview = root.querySelector("[data-preview]");
-  const say = (text) => preview.replaceChildren(h("p", { class: "preview-note" }, icon("cloud-off"), h("span", {}, text)));
-  preview.addEventListener("htmx:beforeOnLoad", (event) => {
+  const say = (place, text) => place.replaceChildren(h("p", { class: "preview-note" }, icon("cloud-off"), h("span", {}, text)));
+  root.addEventListener("htmx:beforeOnLoad", (event) => {
     const { status } = event.detail.xhr;
-    if (status < 400) return;
-    event.preventDefault();
-    say(status === 401 ? t("preview_signed_out") : t("preview_failed", { status }));
+    const place = event.target.closest("[data-quiet]");
+    if (place && status >= 400) {
+      event.preventDefault();
+      say(place, status === 401 ? t("preview_signed_out") : t("preview_failed", { status }));
+    } else if (status === 401) {
+      event.preventDefault();
+      toast(t("signed_out"), "error");
+    }
   });
-  for (const name of ["htmx:sendError", "htmx:timeout"]) preview.addEventListener(name, () => say(t("preview_offline")));
+  for (const name of ["htmx:sendError", "htmx:timeout"]) {
+    root.addEventListener(name, (event) => event.target.matches("[data-quiet]") && say(event.target, t("preview_offline")));
+  }
 }
 
 function goTo(form, { path = "", messageIndex, line, column }) {

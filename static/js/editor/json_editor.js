@@ -2,7 +2,7 @@
 // marked, and is not written to the draft (the last valid value is kept in data-valid).
 import { defaultKeymap, history, historyKeymap } from "@codemirror/commands";
 import { json } from "@codemirror/lang-json";
-import { bracketMatching, syntaxHighlighting } from "@codemirror/language";
+import { bracketMatching, ensureSyntaxTree, syntaxHighlighting } from "@codemirror/language";
 import { EditorState } from "@codemirror/state";
 import { EditorView, drawSelection, keymap } from "@codemirror/view";
 import { tagHighlighter, tags } from "@lezer/highlight";
@@ -23,8 +23,8 @@ export function start(textarea) {
   const error = h("div", { class: "field-error", hidden: true, role: "status" });
   textarea.after(box, error);
   textarea.hidden = true;
-  const check = (text) => {
-    const problem = problemOf(text);
+  const check = (state) => {
+    const problem = problemOf(state);
     box.classList.toggle("has-error", Boolean(problem));
     error.hidden = !problem;
     error.textContent = problem ?? "";
@@ -47,12 +47,12 @@ export function start(textarea) {
         EditorView.updateListener.of((update) => {
           if (!update.docChanged) return;
           textarea.value = update.state.doc.toString();
-          if (check(textarea.value)) textarea.dispatchEvent(new CustomEvent("editor:changed", { bubbles: true }));
+          if (check(update.state)) textarea.dispatchEvent(new CustomEvent("editor:changed", { bubbles: true }));
         }),
       ],
     }),
   });
-  check(textarea.value);
+  check(view.state);
   document.querySelector(`label[for="${textarea.id}"]`)?.addEventListener("click", () => view.focus());
   textarea.addEventListener("editor:load", (event) => {
     const text = event.detail === null || event.detail === undefined ? "" : JSON.stringify(event.detail, null, 2);
@@ -60,14 +60,24 @@ export function start(textarea) {
   });
 }
 
-function problemOf(text) {
+function problemOf(state) {
+  const text = state.doc.toString();
   if (!text.trim()) return null;
   try {
     JSON.parse(text);
     return null;
   } catch (error) {
-    const at = /position (\d+)/.exec(error.message);
-    const line = at ? text.slice(0, Number(at[1])).split("\n").length : (/line (\d+)/.exec(error.message)?.[1] ?? "?");
-    return t("json_error", { line, detail: error.message });
+    return t("json_error", { line: lineOfProblem(state), detail: error.message });
   }
+}
+
+/** Browsers say in different ways, or not at all, where JSON fails; the editor's own parser knows. */
+function lineOfProblem(state) {
+  let at = null;
+  ensureSyntaxTree(state, state.doc.length, 200)?.iterate({
+    enter: (node) => {
+      if (node.type.isError) at ??= node.from;
+    },
+  });
+  return at === null ? "?" : state.doc.lineAt(at).number;
 }
