@@ -33,10 +33,12 @@ Send = Callable[[Event], Awaitable[None]]
 Application = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 BEFORE_SLUG, AFTER_SLUG = "/api/v1/prompts/", "/resolve"
-# Besides the path and the query: who asks, and what our own host and TLS rules look at.
-KEY_HEADERS = frozenset((b"authorization", b"host", b"x-forwarded-proto"))
+# The key is made of the path, the query, who asks, and what our own rules of host and TLS look at.
+AUTHORIZATION, HOST, FORWARDED_PROTO = b"authorization", b"host", b"x-forwarded-proto"
+IF_NONE_MATCH = b"if-none-match"
 # A request with a body is not one that we know how to answer.
-BODY_HEADERS = frozenset((b"content-length", b"transfer-encoding"))
+CONTENT_LENGTH, TRANSFER_ENCODING = b"content-length", b"transfer-encoding"
+READ_HEADERS = frozenset((AUTHORIZATION, HOST, FORWARDED_PROTO, IF_NONE_MATCH, CONTENT_LENGTH, TRANSFER_ENCODING))
 # The answer is the prompt as it was written, whatever language the caller's errors would be in.
 NOT_KEPT = frozenset((NOTE_HEADER.lower().encode(), b"content-language", b"vary"))
 KEPT_STATUSES = (200, 308)
@@ -168,8 +170,8 @@ class _Collected:
         if note is None or self.status not in KEPT_STATUSES or b"set-cookie" in named:
             return None
         body = b"".join(self.body)
-        headers = [(name, value) for name, value in self.headers if name not in NOT_KEPT and name != b"content-length"]
-        headers.append((b"content-length", str(len(body)).encode()))
+        headers = [(name, value) for name, value in self.headers if name not in NOT_KEPT and name != CONTENT_LENGTH]
+        headers.append((CONTENT_LENGTH, str(len(body)).encode()))
         etag = named[b"etag"].decode("latin-1") if b"etag" in named else None
         return Answer(self.status, headers, body, etag, _note(json.loads(note)))
 
@@ -186,28 +188,23 @@ def _question(scope: Scope) -> tuple[Key, bytes] | None:
     """Return the key, and what If-None-Match says; None for a request that only Django should answer."""
     if scope["method"] not in ("GET", "HEAD"):
         return None
-    who = hashlib.sha256()  # a token is kept as a digest here, as everywhere
-    known = b""
-    authorized = False
+    given: dict[bytes, bytes] = {}
     for name, value in scope["headers"]:
-        if name in KEY_HEADERS:
-            who.update(b"%s:%d:%s" % (name, len(value), value))
-            authorized = authorized or name == b"authorization"
-        elif name == b"if-none-match":
-            known = known + b", " + value if known else value
-        elif name in BODY_HEADERS and value != b"0":
-            return None
-    if not authorized:
+        if name in READ_HEADERS:
+            given[name] = given[name] + b", " + value if name in given else value
+    if AUTHORIZATION not in given or CONTENT_LENGTH in given or TRANSFER_ENCODING in given:
         return None
-    return (who.digest(), scope["path"], scope["query_string"]), known
+    asks = b"%b\n%b\n%b" % (given[AUTHORIZATION], given.get(HOST, b""), given.get(FORWARDED_PROTO, b""))
+    # A token is kept as a digest here, as everywhere.
+    return (hashlib.sha256(asks).digest(), scope["path"], scope["query_string"]), given.get(IF_NONE_MATCH, b"")
 
 
 def _unconditional(scope: Scope) -> list[Header]:
-    return [(name, value) for name, value in scope["headers"] if name != b"if-none-match"]
+    return [(name, value) for name, value in scope["headers"] if name != IF_NONE_MATCH]
 
 
 def _without_content(headers: list[Header]) -> list[Header]:
-    return [(name, value) for name, value in headers if name not in (b"content-length", b"content-type")]
+    return [(name, value) for name, value in headers if name not in (CONTENT_LENGTH, b"content-type")]
 
 
 def _note(given: Mapping[str, Any]) -> Note:
