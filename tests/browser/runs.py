@@ -6,6 +6,9 @@ from typing import Any
 
 from playwright.sync_api import Locator, Page, expect
 
+from tests.browser.editor import EditorPage
+from tests.people import Team
+
 LISTEN = """
 window.heard = [];
 window.sources = [];
@@ -59,3 +62,11 @@ def wait_for_tokens(page: Page, count: int, *, seconds: float = 60) -> None:
 def wait_until_ended(page: Page, status: str = "succeeded", *, seconds: float = 60) -> None:
     """Wait until the server's own rendering of the end has taken the panel's place."""
     expect(panel(page)).to_have_attribute("data-status", status, timeout=seconds * 1000)
+
+
+def run_in_editor(page: Page, team: Team, endpoint: str) -> None:
+    """Open the prompt “greeting”, choose the model, fill in the variable, and press Ctrl+Enter."""
+    editor = EditorPage(listen(page)).open(team)
+    page.get_by_label("Model endpoint").select_option(endpoint)
+    editor.variable("name").fill("Ada")
+    page.keyboard.press("Control+Enter")
