@@ -28,7 +28,8 @@ from promptops.core.errors import Unavailable
 from promptops.core.rest import dumps, problem_response
 from promptops.core.streaming import EVENT_STREAM, STREAM_HEADER, WAIT_HEADER
 from promptops.runs.events import run_id_of
-from promptops.runs.watching import Ended, Event, Heard, Hub, Started, Watcher
+from promptops.runs.watcher import Ended, Event, Heard, Started, Watcher
+from promptops.runs.watching import Hub
 
 MAX_CONNECTIONS = 1000
 """Streams and waits of one process at a time."""

@@ -13,9 +13,9 @@ import pytest
 from promptops import event_streams
 from promptops.core.streaming import STREAM_HEADER, WAIT_HEADER
 from promptops.event_streams import EventStreams, told_by
-from promptops.runs import watching
+from promptops.runs import watcher as watcher_module
 from promptops.runs.events import channel_of
-from promptops.runs.watching import Ended, Heard, Started, State, Token, Watcher
+from promptops.runs.watcher import Ended, Heard, Started, State, Token, Watcher
 from tests.people import Team
 from tests.runs.pages import scripted_endpoint, start
 
@@ -161,7 +161,7 @@ def test_a_watcher_hears_no_piece_twice_and_none_out_of_turn() -> None:
 
 
 def test_a_watcher_who_does_not_read_is_let_go(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(watching, "MAX_PENDING", 10)
+    monkeypatch.setattr(watcher_module, "MAX_PENDING", 10)
     watcher = Watcher({RUN: Heard()}, tokens=True)
     watcher.hear_text(RUN, 1, "x" * 8, 0)
     watcher.take()
