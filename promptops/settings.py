@@ -65,7 +65,7 @@ def database_from_url(name: str) -> dict[str, Any]:
 
 DEBUG = env_bool("DEBUG")
 DATA_DIR = Installation.at(env_str("DATA_DIR", str(BASE_DIR / "var"))).data_dir
-LOCAL_MODELS_DIR = DATA_DIR / "models"
+LOCAL_MODELS_DIR = Path(env_str("LOCAL_MODELS_DIR", str(DATA_DIR / "models")))  # one folder a model
 INSTALLATION = Installation(DATA_DIR)
 EMBEDDED_DATABASE = not env_str("DATABASE_URL")
 EMBEDDED_VALKEY = not env_str("VALKEY_URL")
