@@ -1,0 +1,82 @@
+"""The form of a prompt's history: what its people did, one step after the other."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, TypeAlias
+
+from promptops.accounts.models import Role
+
+Content: TypeAlias = Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Save:
+    """A version with its commit message. Versions are numbered 1, 2, 3 … in the order of their steps."""
+
+    by: Role
+    message: str
+    content: Content
+
+
+@dataclass(frozen=True)
+class Move:
+    """A label put on a version, with the reason."""
+
+    by: Role
+    label: str
+    version: int
+    reason: str
+
+
+@dataclass(frozen=True)
+class RollBack:
+    """A label back where it stood before, with the reason."""
+
+    by: Role
+    label: str
+    reason: str
+
+
+@dataclass(frozen=True)
+class Try:
+    """A run of a version for each of the inputs."""
+
+    by: Role
+    version: int
+    inputs: Sequence[Mapping[str, Any]]
+
+
+@dataclass(frozen=True)
+class TryBatch:
+    """The same as one batch."""
+
+    by: Role
+    version: int
+    inputs: Sequence[Mapping[str, Any]]
+
+
+Step: TypeAlias = Save | Move | RollBack | Try | TryBatch
+
+
+@dataclass(frozen=True)
+class DemoPrompt:
+    """A prompt with its history."""
+
+    slug: str
+    folder: str
+    description: str
+    tags: Sequence[str]
+    steps: Sequence[Step] = field(repr=False)
+
+    @property
+    def standing(self) -> dict[str, int]:
+        """Where each label stands when the story is over, by its name."""
+        before: dict[str, list[int]] = {}
+        for step in self.steps:
+            if isinstance(step, Move):
+                before.setdefault(step.label, []).append(step.version)
+            elif isinstance(step, RollBack):
+                before[step.label].pop()
+        return {label: versions[-1] for label, versions in before.items()}
