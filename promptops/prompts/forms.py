@@ -90,6 +90,7 @@ class EditorForm(forms.Form):
     messages = forms.JSONField(required=False)
     variables = forms.JSONField(required=False)
     parameters = forms.JSONField(required=False)
+    extra = forms.JSONField(required=False)
     output_schema = forms.JSONField(required=False)
     revision = forms.IntegerField(min_value=0, max_value=MAX_NUMBER, required=False)
     message = forms.CharField(max_length=MAX_MESSAGE, required=False)
@@ -104,6 +105,13 @@ class EditorForm(forms.Form):
     values = forms.JSONField(required=False)
     endpoint = forms.CharField(required=False, max_length=80)
 
+    def clean_extra(self) -> Any:
+        """The page has merged these into ``parameters`` already, unless they are no JSON object."""
+        given = self.cleaned_data["extra"]
+        if given is not None and not isinstance(given, dict):
+            raise forms.ValidationError(_("Enter a JSON object, such as {“top_k”: 40}."))
+        return given
+
     def content(self) -> dict[str, Any]:
         """Return the spec as typed; it may be incomplete."""
         self.is_valid()
@@ -111,10 +119,10 @@ class EditorForm(forms.Form):
         content: dict[str, Any] = {
             "kind": clean.get("kind") or "chat",
             "syntax": clean.get("syntax") or "jinja",
-            "messages": _of_type(clean.get("messages"), list, []),
-            "parameters": _of_type(clean.get("parameters"), dict, {}),
-            "variables": _of_type(clean.get("variables"), dict, {}),
-            "output_schema": _of_type(clean.get("output_schema"), dict, None),
+            "messages": of_type(clean.get("messages"), list, []),
+            "parameters": of_type(clean.get("parameters"), dict, {}),
+            "variables": of_type(clean.get("variables"), dict, {}),
+            "output_schema": clean.get("output_schema"),
         }
         return content
 
@@ -127,7 +135,7 @@ class EditorForm(forms.Form):
     def sample_values(self) -> dict[str, Any]:
         """Return the values to try, by variable."""
         self.is_valid()
-        values: dict[str, Any] = _of_type(self.cleaned_data.get("values"), dict, {})
+        values: dict[str, Any] = of_type(self.cleaned_data.get("values"), dict, {})
         return values
 
     def problems(self) -> dict[str, list[str]]:
@@ -146,5 +154,6 @@ def plain_json(value: Any) -> str:
     return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
 
 
-def _of_type(value: Any, expected: type, otherwise: Any) -> Any:
+def of_type(value: Any, expected: type, otherwise: Any) -> Any:
+    """Return a value of JSON where it has the expected type: drafts may hold anything."""
     return value if isinstance(value, expected) else otherwise

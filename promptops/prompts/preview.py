@@ -50,9 +50,10 @@ def preview_of(content: Mapping[str, Any], values: Mapping[str, Any]) -> Preview
     if any(mistake.path.partition(".")[0] in ("", "kind", "syntax", "messages", "variables") for mistake in mistakes):
         return Preview(problems=problems)
     template = templating.template_of(content)
+    schema = content.get("output_schema")
     try:
         variables = variable_types(template)
-        advice = advice_on(template, content.get("parameters"), content.get("output_schema"))
+        advice = advice_on(template, content.get("parameters"), schema if isinstance(schema, dict) else None)
     except templating.TemplateError as error:
         return Preview(problems=[*problems, _problem_of_template(error)])
     broken = templating.check_syntax(template)

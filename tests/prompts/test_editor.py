@@ -9,7 +9,7 @@ from django.test import Client
 from django.urls import reverse
 
 from promptops.prompts.models import Draft, Prompt, PromptVersion
-from promptops.prompts.services import archive_prompt, create_version, open_draft, update_prompt
+from promptops.prompts.services import archive_prompt, create_version, open_draft, save_draft, update_prompt
 from tests.html import HTMX, Page, signed_in, toast_of
 from tests.people import GREETING, Team
 from tests.prompts.editing import create_url, events, form, post, put, url
@@ -148,6 +148,28 @@ def test_a_version_saved_meanwhile_is_shown_and_the_text_can_go_on_top_of_it(edi
     assert newest.parent.number == 2
 
 
+def test_a_draft_begins_from_the_version_that_its_page_shows(editor: Client, team: Team) -> None:
+    prompt = team.prompt().prompt
+    create_version(team.actor("admin"), prompt, changed("saved while the page was open"))
+    body = {"revision": 0, "base": 1, "content": changed("mine"), "heading": {}}
+    editor.put(url(team, "draft"), json.dumps(body), content_type="application/json")
+
+    base = open_draft(team.actor("editor"), prompt).base_version
+    assert base is not None
+    assert base.number == 1
+    Draft.objects.all().delete()
+    assert post(editor, url(team, "save"), form("mine", base=1)).status_code == 409
+    assert PromptVersion.objects.count() == 2
+
+
+def test_a_draft_of_any_shape_can_be_opened(editor: Client, team: Team) -> None:
+    prompt = team.prompt().prompt
+    odd = {"messages": ["text", {"role": "user"}], "variables": [], "parameters": "x", "kind": 5, "syntax": None}
+    save_draft(team.actor("editor"), open_draft(team.actor("editor"), prompt), revision=0, content=odd)
+
+    assert json.loads(Page(editor.get(url(team, "detail"))).values()["messages"]) == [{"role": "user"}]
+
+
 def test_a_draft_behind_a_newer_version_can_follow_it_before_it_is_saved(editor: Client, team: Team) -> None:
     prompt = team.prompt().prompt
     put(editor, url(team, "draft"), "mine")
@@ -179,11 +201,15 @@ def test_a_refused_save_names_every_place_and_keeps_the_draft(editor: Client, te
     assert Draft.objects.get().revision == 1
 
 
-def test_a_schema_that_is_no_json_yet_is_refused_at_its_field(editor: Client, team: Team) -> None:
+@pytest.mark.parametrize("text", ['{"type":', "[1]", '"text"'])
+@pytest.mark.parametrize("field", ["output_schema", "extra"])
+def test_json_that_is_not_what_it_should_be_is_refused_at_its_field(
+    editor: Client, team: Team, field: str, text: str
+) -> None:
     team.prompt()
-    page = Page(post(editor, url(team, "save"), form("x", output_schema='{"type":')), status=422)
+    page = Page(post(editor, url(team, "save"), form("x", **{field: text})), status=422)
 
-    assert len(page.all("li", data_path="output_schema")) == 1
+    assert len(page.all("li", data_path=field)) == 1
     assert PromptVersion.objects.count() == 1
 
 

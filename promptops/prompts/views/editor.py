@@ -19,7 +19,7 @@ from promptops.catalog.querysets import endpoints_of
 from promptops.core.htmx import redirect, render
 from promptops.prompts.diff_view import comparison_of
 from promptops.prompts.discarded import has_discarded
-from promptops.prompts.forms import EditorForm, pretty_json
+from promptops.prompts.forms import EditorForm, of_type, pretty_json
 from promptops.prompts.models import Draft, Prompt
 from promptops.prompts.presenters import heading_text
 from promptops.prompts.preview import Preview, Problem, preview_of
@@ -47,7 +47,7 @@ def create(request: ProjectRequest) -> HttpResponse:
     others = drafts_of(request.project, owner_id=request.user.pk).filter(prompt=None).exclude(pk=draft.pk)
     context = editor_context(request, draft) | {
         "heading": draft.heading,
-        "tags": ", ".join(draft.heading.get("tags") or []),
+        "tags": ", ".join(str(tag) for tag in of_type(draft.heading.get("tags"), list, [])),
         "folders": folders_of(request.project),
         "known_tags": tags_of(request.project),
         "other_drafts": [(other, heading_text(other)) for other in others[:OTHER_DRAFTS]],
@@ -122,9 +122,11 @@ def editor_context(request: ProjectRequest, draft: Draft) -> dict[str, Any]:
         "syntax": content.get("syntax") or SYNTAXES[0],
         "kinds": Prompt.Kind.choices,
         "syntaxes": SYNTAXES,
-        "messages_json": json.dumps(content.get("messages") or []),
-        "variables_json": json.dumps(content.get("variables") or {}),
-        "parameters_json": json.dumps(content.get("parameters") or {}),
+        "messages_json": json.dumps(
+            [one for one in of_type(content.get("messages"), list, []) if isinstance(one, dict)]
+        ),
+        "variables_json": json.dumps(of_type(content.get("variables"), dict, {})),
+        "parameters_json": json.dumps(of_type(content.get("parameters"), dict, {})),
         "schema_json": pretty_json(content.get("output_schema")),
         "endpoints": list(endpoints_of(request.project)) if may_run else [],
         "endpoint": chosen_endpoint(request),

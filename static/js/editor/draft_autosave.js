@@ -136,12 +136,12 @@ class DraftAutosave {
       return;
     }
     this.keep();
-    if (isSignedOut(response)) {
+    const problem = await response.json().catch(() => ({}));
+    if (isSignedOut(response) && problem.code !== "forbidden") {
       this.say(t("signed_out_kept"), true, h("a", { href: this.form.dataset.signInUrl, target: "_blank" }, t("sign_in")));
       this.retry = setTimeout(() => this.save(), RETRY_MS);
       return;
     }
-    const problem = await response.json().catch(() => ({}));
     if (response.status === 409) {
       this.say(t("conflict_title"), true);
       this.showConflict(sent, problem.stored ?? null, problem.detail ?? t("conflict_title"));
@@ -236,7 +236,7 @@ class DraftAutosave {
 
   keep() {
     try {
-      localStorage.setItem(this.key, JSON.stringify({ ...this.collect(), revision: this.revision, at: Date.now() }));
+      localStorage.setItem(this.key, JSON.stringify({ ...this.collect(), revision: this.revision, base: this.base, at: Date.now() }));
       return true;
     } catch {
       return false;
@@ -267,6 +267,7 @@ class DraftAutosave {
       return;
     }
     if (kept.revision === this.revision) {
+      if (kept.base && kept.revision === 0) this.form.querySelector("[name=base]").value = kept.base;
       this.load(mine);
       toast(t("restored"), "info");
       return;

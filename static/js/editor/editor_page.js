@@ -85,7 +85,7 @@ function controlOf(form, path) {
   const [first, second] = path.split(".");
   if (first === "parameters") return form.querySelector(`[data-parameter="${CSS.escape(second ?? "")}"]`) ?? editorOf(form.querySelector("#parameter-extra"));
   if (first === "variables") return document.querySelector(`#variable-${CSS.escape(second ?? "")} [data-part=try]`);
-  if (first === "output_schema") return editorOf(form.querySelector("[name=output_schema]"));
+  if (first === "output_schema" || first === "extra") return editorOf(form.querySelector(`[name=${first}]`));
   if (first === "message") {
     document.getElementById("save-dialog").showModal();
   }
