@@ -10,6 +10,7 @@ import pytest
 from django.test import Client
 from django.urls import reverse
 from django.utils import timezone
+from pytest_django import DjangoAssertNumQueries
 
 from promptops.prompts.models import Draft
 from promptops.prompts.services import create_version, move_label
@@ -309,3 +310,15 @@ def test_it_counts_the_elapsed_time_from_the_server(editor: Client, team: Team) 
 
     elapsed = int(text.split('data-elapsed-ms="')[1].split('"')[0])
     assert 5000 <= elapsed < 20_000
+
+
+def test_it_costs_a_fixed_number_of_queries(
+    editor: Client, team: Team, django_assert_max_num_queries: DjangoAssertNumQueries
+) -> None:
+    version = team.project.prompts.get().versions.get()
+    move_label(team.actor("owner"), version.prompt, "production", version)
+    run = start(team, label="production")
+    work()
+    page(editor, team, run)
+    with django_assert_max_num_queries(15):
+        page(editor, team, run)
