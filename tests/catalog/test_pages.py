@@ -390,3 +390,10 @@ def test_the_settings_tabs_show_credentials_to_admins_only(team: Team, admin: Cl
     assert page.one("nav", aria_label="Main").one(aria_current="page").text.startswith("Settings")
     members = Page(signed_in(team.viewer).get("/p/team/settings/members/"))
     assert CREDENTIALS not in members.links()
+
+
+def test_trying_a_model_opens_the_editor_with_it(team: Team, credential: Credential) -> None:
+    make(team, credential)
+    editor = signed_in(team.editor)
+    link = Page(editor.get(MODELS + "mini/")).link("Try it")
+    assert Page(editor.get(link)).values()["endpoint"] == "mini"

@@ -129,7 +129,7 @@ def editor_context(request: ProjectRequest, draft: Draft) -> dict[str, Any]:
         "parameters_json": json.dumps(of_type(content.get("parameters"), dict, {})),
         "schema_json": pretty_json(content.get("output_schema")),
         "endpoints": list(endpoints_of(request.project)) if may_run else [],
-        "endpoint": chosen_endpoint(request),
+        "endpoint": chosen_endpoint(request, request.GET.get("endpoint", "")),
     }
 
 
