@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import datetime as dt
 from collections.abc import Iterable, Iterator, Sequence
+from decimal import Decimal
 from typing import Any
 
 from django.http import StreamingHttpResponse
@@ -39,5 +40,7 @@ def _cell(value: Any) -> Any:
         return value.astimezone(dt.UTC).isoformat()
     if value is None or isinstance(value, int | float):
         return value
+    if isinstance(value, Decimal):
+        return format(value, "f")  # never 1E-7
     text = str(value)
     return f"'{text}" if text.startswith(FORMULA_STARTS) else text

@@ -226,7 +226,8 @@ def test_it_exports_what_the_filters_find(viewer: Client, team: Team) -> None:
     assert rows[0]["prompt"] == "greeting"
     assert rows[0]["version"] == "1"
     assert rows[0]["output_tokens"] == str(run.output_tokens)
-    assert rows[0]["cost_usd"] == str(run.cost_usd)
+    assert rows[0]["cost_usd"] == f"{run.cost_usd:f}"
+    assert "E" not in rows[0]["cost_usd"]
 
 
 def test_it_shows_nothing_of_other_projects(viewer: Client, team: Team) -> None:
