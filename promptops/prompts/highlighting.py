@@ -84,9 +84,9 @@ def _part(part: Mapping[str, Any], syntax: str) -> ShownPart:
 
 def _tags(text: str, syntax: str) -> Iterator[tuple[int, int, PieceKind]]:
     if syntax == "fstring":
-        for match in _FSTRING_TAG.finditer(text):
-            if len(match.group()) > 2:
-                yield match.start(), match.end(), "var" if match.group()[1:-1].isidentifier() else "tag"
+        for field in _FSTRING_TAG.finditer(text):
+            if len(field.group()) > 2:
+                yield field.start(), field.end(), "var" if field.group()[1:-1].isidentifier() else "tag"
         return
     opening, position = _OPENING[syntax], 0
     while match := opening.search(text, position):

@@ -124,7 +124,7 @@ def test_a_version_shows_all_that_it_says(team: Team) -> None:
     assert marked["note"] == ["{# for us #}"]
     assert marked["tag"] == ["{% if vip %}", "{% endif %}"]
     assert {"{{ shop }}", "{{ question }}", "history"} <= set(marked["var"])
-    table = shown.one("section", aria_labelledby="variables-title")
+    table = shown.one("div", aria_labelledby="variables-title")
     rows = {row.one("code", class_="cm-var").text: row.text for row in table.one("tbody").all("tr")}
     assert list(rows) == ["vip", "shop", "history", "question", "unused"]
     assert "at most 500 characters" in rows["question"]
