@@ -21,6 +21,7 @@ from promptops.engines.chat_format import ChatFormat, load_chat_format
 from promptops.engines.jobs import Ended, Event, Job, Sampling
 from promptops.engines.local_model import conversion_record, ensure_present
 from promptops.engines.parameters import given_parameters
+from promptops.engines.registry import DEFAULT_MAX_TOKENS
 from promptops.engines.types import (
     CompletionRequest,
     CompletionResult,
@@ -34,9 +35,6 @@ from promptops.engines.types import (
 
 if TYPE_CHECKING:
     from promptops.engines.generation import GeneratorThread
-
-DEFAULT_MAX_TOKENS = 512
-"""Where a request sets no limit: small models like to go on for ever."""
 
 _threads: dict[Path, GeneratorThread] = {}
 _threads_lock = threading.Lock()
@@ -181,7 +179,7 @@ def _room(chat: ChatFormat, prompt_tokens: int, parameters: dict[str, Any]) -> i
             ErrorKind.CONTEXT_LENGTH,
             f"The prompt has {prompt_tokens} tokens; the model's context holds {chat.context_length}, answer included.",
         )
-    limit = parameters.get("max_tokens", DEFAULT_MAX_TOKENS)
+    limit = parameters.get("max_tokens", DEFAULT_MAX_TOKENS["local"])
     if not isinstance(limit, int) or limit < 1:
         raise EngineError(ErrorKind.BAD_REQUEST, "The parameter 'max_tokens' must be a whole number above 0.")
     return min(limit, room)

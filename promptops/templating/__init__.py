@@ -4,7 +4,7 @@
 
 `jinja` (MiniJinja), `mustache` and `fstring` templates over JSON values. A template never reaches a Python object, a
 file or the network; it runs in a process of its own with limits on time, memory and size, and every mistake is a
-`TemplateError` with its place. Pure Python: no Django, no database. How it works: `docs/templating.md`.
+`TemplateError` with its place. Pure Python: no Django, no database. How it works: `docs/templates.md`.
 """
 
 from .contract import VariableError, resolve_variables

@@ -192,7 +192,8 @@ def test_tokens_are_exact_where_the_tokenizer_is_here(
     estimate = page.one(id="estimate").text
     assert estimate.startswith(f"{exact} tokens")
     assert "no cost" in estimate
-    assert "≈" not in page.one(id="preview-messages").text
+    of_text = len(load_chat_format(embedded_model).tokenizer.encode("You are polite.", add_special_tokens=False).ids)
+    assert page.all(class_="bubble")[0].text == f"system {of_text} tokens You are polite."
 
 
 def test_what_a_model_does_not_take_is_told_before_a_run_is_refused(editor: Client, team: Team) -> None:

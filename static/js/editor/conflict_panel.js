@@ -4,15 +4,21 @@ import { h, icon, t } from "../lib/dom.js";
 /** `stored` is null where the draft is gone (it was saved as a version, or discarded). */
 export function conflictPanel({ mine, stored, explanation, keepMine, takeTheirs }) {
   const [left, right] = readable(mine, stored);
-  const column = (title, text, buttons) => h("div", {}, h("h3", {}, title), h("pre", { tabindex: "0", "aria-label": title }, text), h("div", { class: "form-actions" }, buttons));
+  const column = (title, lines, buttons) => h("div", {}, h("h3", {}, title), h("pre", { tabindex: "0", role: "region", "aria-label": title }, lines), h("div", { class: "form-actions" }, buttons));
   return h("section", { class: "conflict-panel", role: "alertdialog", "aria-labelledby": "conflict-title", "aria-describedby": "conflict-text" },
     h("header", {}, h("h2", { id: "conflict-title" }, icon("git-merge"), " ", t("conflict_title")), h("p", { id: "conflict-text" }, explanation)),
     h("div", { class: "conflict-texts" },
-      column(t("conflict_mine"), left, [
+      column(t("conflict_mine"), marked(left, stored && right), [
         h("button", { type: "button", class: "btn btn-primary", onclick: keepMine }, t("conflict_keep")),
         h("button", { type: "button", class: "btn", "data-copy": left }, t("conflict_copy")),
       ]),
-      column(t("conflict_theirs"), right, [h("button", { type: "button", class: "btn", onclick: takeTheirs }, t(stored ? "conflict_take" : "conflict_reload"))])));
+      column(t("conflict_theirs"), marked(right, stored && left), [h("button", { type: "button", class: "btn", onclick: takeTheirs }, t(stored ? "conflict_take" : "conflict_reload"))])));
+}
+
+/** The lines of a text; those that the other text lacks are marked. */
+function marked(text, other) {
+  const known = new Set((other ?? text).split("\n"));
+  return text.split("\n").map((line) => (known.has(line) ? `${line}\n` : h("mark", {}, `${line}\n`)));
 }
 
 /** Both drafts as texts that people can compare; what is the same in both is left out where it is no message. */

@@ -308,7 +308,7 @@ class DraftAutosave {
     };
     const panel = conflictPanel({ mine, stored, explanation, keepMine, takeTheirs });
     this.form.prepend(panel);
-    panel.querySelector("button").focus();
-    panel.scrollIntoView({ block: "nearest" });
+    panel.querySelector("button").focus({ preventScroll: true });
+    panel.scrollIntoView({ block: "start" });
   }
 }
