@@ -13,7 +13,7 @@ class Command(MigrateCommand):
         parser.set_defaults(database="owner")
         parser.add_argument("--data-dir", help="The data directory (default: DATA_DIR, or var).")
 
-    def handle(self, *args: Any, **options: Any) -> None:
-        if options["database"] not in settings.DATABASES:
+    def execute(self, *args: Any, **options: Any) -> str | None:
+        if options["database"] not in settings.DATABASES:  # before the checks, which ask the database
             raise CommandError("Migrations need the owner's role: set OWNER_DATABASE_URL.")
-        super().handle(*args, **options)
+        return super().execute(*args, **options)

@@ -73,9 +73,9 @@ class Children:
         }
 
 
-def web_command(port: int, *, processes: int = 1) -> list[str]:
-    """The web server on the loopback address."""
-    address = ["--host", "127.0.0.1", "--port", str(port)]
+def web_command(port: int, *, host: str = "127.0.0.1", processes: int = 1) -> list[str]:
+    """The web server; on the loopback address unless told otherwise."""
+    address = ["--host", host, "--port", str(port)]
     options = ["--interface", "asgi", "--no-ws", "--workers", str(processes), "--respawn-failed-workers"]
     options += ["--workers-kill-timeout", "5", "--log-level", "warning"]
     return [sys.executable, "-m", "granian", *address, *options, "promptops.asgi:application"]

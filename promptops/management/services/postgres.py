@@ -19,7 +19,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import psycopg
-from psycopg import sql
 
 from promptops.core.installation import Installation, InstallationError
 from promptops.management.services.processes import (
@@ -30,11 +29,11 @@ from promptops.management.services.processes import (
     unprivileged_user,
     wait_until,
 )
+from promptops.management.services.roles import DatabaseRole, prepare_database
 
 PRIVATE_ROOT = Path("/var/lib/promptops")
 SUPERUSER, OWNER, APP = "promptops_superuser", "promptops_owner", "promptops_app"
 DATABASE = "promptops"
-EXTENSIONS = ("pg_trgm", "vector", "btree_gin")
 START_SECONDS = 60.0  # recovery after a crash replays the log first
 STOP_SECONDS = 30.0
 SETTINGS = {
@@ -257,32 +256,12 @@ class PostgresService:
     def _make_database(self) -> None:
         """Roles, database, extensions and rights; again harmless on every start."""
         secrets = self.installation.load_secrets()
-        with self.connect(database="postgres") as connection:
-            for role, password in ((OWNER, secrets.database_owner_password), (APP, secrets.database_app_password)):
-                if not connection.execute("SELECT 1 FROM pg_roles WHERE rolname = %s", [role]).fetchone():
-                    connection.execute(
-                        sql.SQL("CREATE ROLE {} LOGIN PASSWORD {}").format(sql.Identifier(role), sql.Literal(password))
-                    )
-            if not connection.execute("SELECT 1 FROM pg_database WHERE datname = %s", [DATABASE]).fetchone():
-                connection.execute(
-                    sql.SQL("CREATE DATABASE {} OWNER {}").format(sql.Identifier(DATABASE), sql.Identifier(OWNER))
-                )
-        with self.connect() as connection:
-            connection.execute(rights_and_extensions())
-
-
-def rights_and_extensions() -> str:
-    """What a superuser runs once in the database: extensions, and DML (nothing more) for the application."""
-    extensions = "".join(f"CREATE EXTENSION IF NOT EXISTS {name};\n" for name in EXTENSIONS)
-    return f"""{extensions}
-        REVOKE CREATE ON SCHEMA public FROM PUBLIC;
-        GRANT USAGE, CREATE ON SCHEMA public TO {OWNER};
-        GRANT USAGE ON SCHEMA public TO {APP};
-        ALTER DEFAULT PRIVILEGES FOR ROLE {OWNER} IN SCHEMA public
-            GRANT SELECT, INSERT, UPDATE, DELETE ON TABLES TO {APP};
-        ALTER DEFAULT PRIVILEGES FOR ROLE {OWNER} IN SCHEMA public GRANT USAGE, SELECT ON SEQUENCES TO {APP};
-        ALTER DEFAULT PRIVILEGES FOR ROLE {OWNER} IN SCHEMA public GRANT EXECUTE ON FUNCTIONS TO {APP};
-    """
+        prepare_database(
+            lambda database: self.connect(database=database),
+            DATABASE,
+            owner=DatabaseRole(OWNER, secrets.database_owner_password),
+            app=DatabaseRole(APP, secrets.database_app_password),
+        )
 
 
 def wheel_directory() -> Path:
