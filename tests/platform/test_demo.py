@@ -87,6 +87,7 @@ def test_its_runs_are_queued_on_the_embedded_model_and_nothing_is_made_up() -> N
     assert Batch.objects.filter(project=project).count() == 3
     tried = {(run.prompt_id, run.version_id) for run in runs}
     assert tried == set(PromptVersion.objects.filter(prompt__project=project).values_list("prompt_id", "pk"))
+    assert {run.label for run in runs} == {"", "staging"}
 
 
 @pytest.mark.django_db

@@ -123,7 +123,8 @@ def _take(project: Project, prompt: Prompt, step: Step, actors: Actors) -> None:
 
 def _run(project: Project, prompt: Prompt, step: Try | TryBatch, actor: Actor) -> None:
     """Queue runs on the embedded model; the worker executes them once it is up."""
-    target = version_target(project, prompt.slug, version=step.version)
+    asked = {"label": step.of} if isinstance(step.of, str) else {"version": step.of}
+    target = version_target(project, prompt.slug, **asked)
     endpoint = ensure_local_endpoint(project)
     requests = [RunRequest(variables, METADATA) for variables in step.inputs]
     if isinstance(step, TryBatch):

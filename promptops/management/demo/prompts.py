@@ -99,7 +99,7 @@ CONVERSATION_SUMMARY = DemoPrompt(
             ),
         ),
         Move(Role.EDITOR, "staging", 3, "To be read next to version 2."),
-        Try(Role.REVIEWER, 3, [{"history": LAMP}, {"history": KETTLE}, {"history": PARCEL}]),
+        Try(Role.REVIEWER, "staging", [{"history": LAMP}, {"history": KETTLE}, {"history": PARCEL}]),
         Move(
             Role.REVIEWER,
             "production",
@@ -112,7 +112,7 @@ CONVERSATION_SUMMARY = DemoPrompt(
             _summary(AGENT, "Summarize the conversation above in one sentence. Begin with: The customer"),
         ),
         Move(Role.EDITOR, "staging", 4, "Half as long; is anything lost?"),
-        Try(Role.REVIEWER, 4, [{"history": LAMP}, {"history": KETTLE}]),
+        Try(Role.REVIEWER, "staging", [{"history": LAMP}, {"history": KETTLE}]),
         RollBack(Role.REVIEWER, "staging", "Version 4 gets wrong what was done for the customer: see its runs."),
     ],
 )
@@ -203,7 +203,7 @@ SUPPORT_REPLY = DemoPrompt(
             _reply([_system(TONE), *_examples(ASKED), _user(ASKED)], {"question": QUESTION, "facts": FACTS}),
         ),
         Move(Role.EDITOR, "staging", 3, "First version that keeps to the facts."),
-        Try(Role.REVIEWER, 3, [BROKEN_SHADE, LATE_PARCEL]),
+        Try(Role.REVIEWER, "staging", [BROKEN_SHADE, LATE_PARCEL]),
         Move(Role.REVIEWER, "production", 3, "Apologises, says the facts, and promises nothing else."),
         Save(
             Role.EDITOR,
@@ -213,7 +213,7 @@ SUPPORT_REPLY = DemoPrompt(
             ),
         ),
         Move(Role.EDITOR, "staging", 4, "Does it still keep to the facts?"),
-        Try(Role.REVIEWER, 4, [BROKEN_SHADE, LATE_PARCEL, LOUD_KETTLE, RETURN_CHAIR]),
+        Try(Role.REVIEWER, "staging", [BROKEN_SHADE, LATE_PARCEL, LOUD_KETTLE, RETURN_CHAIR]),
         Move(Role.REVIEWER, "production", 4, "It does, in all four replies."),
         Save(
             Role.EDITOR,
@@ -225,7 +225,7 @@ SUPPORT_REPLY = DemoPrompt(
             ),
         ),
         Move(Role.EDITOR, "staging", 5, "The same text, with a hard end."),
-        Try(Role.EDITOR, 5, [BROKEN_SHADE]),
+        Try(Role.EDITOR, "staging", [BROKEN_SHADE]),
     ],
 )
 
@@ -327,7 +327,7 @@ SENTIMENT_LABEL = DemoPrompt(
             _label(TASK, *_one_of_each(), longest=16),
         ),
         Move(Role.EDITOR, "staging", 3, "To be tried on six reviews."),
-        TryBatch(Role.REVIEWER, 3, _inputs(*REVIEWS)),
+        TryBatch(Role.REVIEWER, "staging", _inputs(*REVIEWS)),
         Move(Role.REVIEWER, "production", 3, "Every answer fits the schema. Known: mixed reviews come out positive."),
         Save(
             Role.EDITOR,
@@ -335,7 +335,7 @@ SENTIMENT_LABEL = DemoPrompt(
             _label(TASK, *_one_of_each(), *MIXED, longest=16),
         ),
         Move(Role.EDITOR, "staging", 4, "Should mend the mixed reviews."),
-        TryBatch(Role.REVIEWER, 4, _inputs(*REVIEWS)),
+        TryBatch(Role.REVIEWER, "staging", _inputs(*REVIEWS)),
         RollBack(Role.REVIEWER, "staging", "It repeats the label of the last example, even for praise: see the batch."),
         Save(
             Role.EDITOR,

@@ -41,10 +41,10 @@ class RollBack:
 
 @dataclass(frozen=True)
 class Try:
-    """A run of a version for each of the inputs."""
+    """A run for each of the inputs: of the version with a number, or of the one under a label at that moment."""
 
     by: Role
-    version: int
+    of: int | str
     inputs: Sequence[Mapping[str, Any]]
 
 
@@ -53,7 +53,7 @@ class TryBatch:
     """The same as one batch."""
 
     by: Role
-    version: int
+    of: int | str
     inputs: Sequence[Mapping[str, Any]]
 
 
