@@ -140,13 +140,16 @@ def search_prompts(
     if tag:
         prompts = prompts.filter(tags__contains=[tag])
     text = text.replace("\x00", "").strip()
-    if text:
-        # Full text knows words; `icontains` (on the trigram index) finds parts of words and unspaced scripts.
+    if not text:
+        return prompts
+    # The trigram index finds parts of words, and scripts without spaces.
+    found = Q(search_text__icontains=text)
+    if len(text.split()) > 1:
+        # Several words need not stand beside each other; "in quotes" they must. A single word is a part of the text.
         words = SearchQuery(text, config="simple", search_type="websearch")
-        prompts = prompts.annotate(document=SearchVector("search_text", config="simple")).filter(
-            Q(document=words) | Q(search_text__icontains=text)
-        )
-    return prompts
+        prompts = prompts.annotate(document=SearchVector("search_text", config="simple"))
+        found |= Q(document=words)
+    return prompts.filter(found)
 
 
 @dataclass(frozen=True)

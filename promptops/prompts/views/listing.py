@@ -106,7 +106,7 @@ def prompt_list(request: ProjectRequest) -> HttpResponse:
         "table_target": "#prompt-browser",
         "rows": _rows(page.items),
         "next_cursor": page.next,
-        "found_count": found.count(),
+        "found_count": found.count() if page.next or filters.cursor else len(page.items),
         "folders": folder_tree(folders, filters.folder),
         "tags": frequent_tags(tags, filters.tag),
         "kinds": Prompt.Kind.choices,
