@@ -199,6 +199,13 @@ PROJECT_HAS = {
     "run": "promptops.runs.querysets.runs_of",
 }
 
+# What there is to tell people and webhooks: modules with `KINDS` and `EVENTS` (promptops.notifications.kinds).
+NOTICES = [
+    "promptops.prompts.notices",
+    "promptops.runs.notices",
+    "promptops.notifications.notices",
+]
+
 # --- Applications --------------------------------------------------------------------------------------------------
 
 INSTALLED_APPS = [
@@ -206,9 +213,11 @@ INSTALLED_APPS = [
     "promptops.core",
     "promptops.audit",
     "promptops.accounts",
+    "promptops.notifications",
     "promptops.catalog",
     "promptops.prompts",
     "promptops.runs",
+    "promptops.reviews",
     "template_partials",
     "django_htmx",
     "csp",
@@ -280,6 +289,49 @@ LOGIN_URL = "accounts:sign-in"
 LOGIN_REDIRECT_URL = "/"
 SESSION_ENGINE = "django.contrib.sessions.backends.db"
 SESSION_COOKIE_AGE = 14 * 24 * 3600
+
+# --- E-mail --------------------------------------------------------------------------------------------------------
+
+
+def email_from_url(name: str) -> dict[str, Any]:
+    """`smtp://user:password@host:587?tls=starttls` or `smtps://…@host:465` as Django's settings; without it, none."""
+    if not env_str(name):
+        return {"EMAIL_ENABLED": False, "EMAIL_BACKEND": "django.core.mail.backends.dummy.EmailBackend"}
+    url = urlsplit(env_str(name))
+    tls = dict(parse_qsl(url.query)).get("tls", "")
+    if url.scheme not in ("smtp", "smtps") or not url.hostname or tls not in ("", "none", "starttls"):
+        raise ImproperlyConfigured(
+            f"{name} must look like smtp://user:password@host:587?tls=starttls or smtps://user:password@host:465."
+        )
+    implicit = url.scheme == "smtps"
+    return {
+        "EMAIL_ENABLED": True,
+        "EMAIL_BACKEND": "django.core.mail.backends.smtp.EmailBackend",
+        "EMAIL_HOST": url.hostname,
+        "EMAIL_PORT": url.port or (465 if implicit else 587 if tls == "starttls" else 25),
+        "EMAIL_HOST_USER": unquote(url.username or ""),
+        "EMAIL_HOST_PASSWORD": unquote(url.password or ""),
+        "EMAIL_USE_SSL": implicit,
+        "EMAIL_USE_TLS": tls == "starttls",
+    }
+
+
+_email = email_from_url("EMAIL_URL")
+EMAIL_ENABLED: bool = _email["EMAIL_ENABLED"]
+EMAIL_BACKEND: str = _email["EMAIL_BACKEND"]
+EMAIL_HOST: str = _email.get("EMAIL_HOST", "")
+EMAIL_PORT: int = _email.get("EMAIL_PORT", 25)
+EMAIL_HOST_USER: str = _email.get("EMAIL_HOST_USER", "")
+EMAIL_HOST_PASSWORD: str = _email.get("EMAIL_HOST_PASSWORD", "")
+EMAIL_USE_SSL: bool = _email.get("EMAIL_USE_SSL", False)
+EMAIL_USE_TLS: bool = _email.get("EMAIL_USE_TLS", False)
+EMAIL_TIMEOUT = 15  # seconds
+DEFAULT_FROM_EMAIL = env_str("EMAIL_FROM", f"PromptOps <promptops@{_public.hostname}>")
+
+# --- Webhooks ------------------------------------------------------------------------------------------------------
+
+# A webhook that has failed for so long is switched off, and the project's admins are told.
+WEBHOOK_DISABLE_DAYS = env_int("WEBHOOK_DISABLE_DAYS", 3)
 
 # --- Language and time ---------------------------------------------------------------------------------------------
 
