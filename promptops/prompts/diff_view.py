@@ -224,12 +224,20 @@ def _side(spans: Sequence[Span], without: str) -> str:
 
 
 def _row(spans: Sequence[Span]) -> Row:
-    is_changed = any(span.op != "equal" for span in spans)
-    shown = [_visible(span) for span in spans] if is_changed else list(spans)
-    old = [span for span in shown if span.op != "insert"]
-    new = [span for span in shown if span.op != "delete"]
+    if all(span.op == "equal" for span in spans):
+        return Row(list(spans), list(spans), list(spans), False)
+    shown = [_visible(span) for span in spans if span.text]
+    old = _ended([span for span in shown if span.op != "insert"])
+    new = _ended([span for span in shown if span.op != "delete"])
     # Whole lines that only one side has stand beside nothing.
-    return Row(shown, old if old or not is_changed else None, new if new or not is_changed else None, is_changed)
+    return Row(_ended(shown), old or None, new or None, True)
+
+
+def _ended(spans: list[Span]) -> list[Span]:
+    """Without the last line end: the row ends there."""
+    if spans and spans[-1].text.endswith("\n"):
+        spans[-1] = Span(spans[-1].op, spans[-1].text[:-1])
+    return spans
 
 
 def _visible(span: Span) -> Span:

@@ -37,9 +37,9 @@ def test_equal_lines_stand_beside_each_other_and_new_lines_beside_nothing() -> N
     new = "You are very polite.\nSay your name.\nAnswer in two sentences."
     assert sides(rows_of(diff_texts(old, new))) == [
         ("You are polite.", "You are very polite."),
-        (None, "Say your name.\n"),
+        (None, "Say your name."),
         ("Answer in two sentences.", "Answer in two sentences."),
-        ("Never lie.\n", None),
+        ("Never lie.", None),
     ]
 
 
@@ -56,6 +56,18 @@ def test_the_rows_lose_no_word_of_either_side(old: str, new: str) -> None:
     ] or [[], []]
     assert "".join(shown[0]) == "".join(old.split())
     assert "".join(shown[1]) == "".join(new.split())
+
+
+def test_a_message_that_came_or_went_stands_beside_nothing() -> None:
+    assert sides(rows_of([Span("insert", "one\ntwo")])) == [(None, "one\ntwo")]
+    assert sides(rows_of([Span("delete", "one")])) == [("one", None)]
+    assert rows_of([]) == []
+
+
+def test_lines_that_were_replaced_stand_beside_each_other_and_below_each_other_inline() -> None:
+    (first, row, last) = rows_of(diff_texts("a\nold one\nz", "a\nfresh\nz"))
+    assert sides([row]) == [("old one", "fresh")]
+    assert (first.is_changed, last.is_changed) == (False, False)
 
 
 def test_a_line_end_that_went_is_seen() -> None:
