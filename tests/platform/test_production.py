@@ -200,8 +200,10 @@ def wait_until_well(environment: dict[str, str], name: str) -> None:
 
 def test_it_answers_when_the_database_is_not_there_yet() -> None:
     """The process lives although its services do not: a container is not restarted for what it cannot mend."""
-    nowhere = {"VALKEY_URL": "unix:///nonexistent/valkey.sock", "DATABASE_NAME": "nowhere"}
-    with serve(**nowhere) as server, server.client() as client:
+    with (
+        serve(VALKEY_URL="unix:///nonexistent/valkey.sock", DATABASE_NAME="nowhere") as server,
+        server.client() as client,
+    ):
         assert client.get("/healthz").status_code == 200
         ready = client.get("/readyz")
         assert ready.status_code == 503
