@@ -6,11 +6,14 @@ from typing import Any
 
 import pytest
 from django.test import Client
+from django.urls import get_resolver
 
 from promptops.audit.querysets import events_of
 from promptops.prompts.models import Prompt
 from promptops.prompts.selectors import search_prompts
 from promptops.prompts.services import archive_prompt, move_label, update_prompt
+from promptops.prompts.services.prompts import RESERVED_SLUGS
+from promptops.prompts.urls import PROJECT
 from tests.html import HTMX, Page, signed_in
 from tests.people import Team
 from tests.prompts.pages import page
@@ -104,6 +107,12 @@ def test_saving_what_did_not_change_writes_nothing(team: Team) -> None:
     signed_in(team.editor).post(URL, given(folder="/sales / email/"))
     assert Prompt.objects.get().folder == "sales/email"
     assert events_of(team.project.pk, action="prompt.updated").count() == 1
+
+
+def test_no_slug_stands_in_the_way_of_a_page() -> None:
+    routes = [str(route.pattern) for app in get_resolver().url_patterns for route in getattr(app, "url_patterns", [])]
+    words = {route.removeprefix(PROJECT).split("/")[0] for route in routes if route.startswith(PROJECT)}
+    assert {word for word in words if word and "<" not in word} == RESERVED_SLUGS
 
 
 def test_a_folder_is_one_folder_however_its_accents_were_composed(team: Team) -> None:
