@@ -14,7 +14,7 @@ from django.utils.translation import gettext as _
 
 from promptops.catalog.models import Provider
 from promptops.engines import Connection, EngineError, ErrorKind
-from promptops.engines.failures import engine_error, error_from_body
+from promptops.engines.failures import engine_error, error_from_response
 from promptops.engines.transport import guarded_client
 
 TIMEOUT = 15.0
@@ -74,7 +74,7 @@ async def _ask(connection: Connection) -> list[str]:
         async with asyncio.timeout(TIMEOUT):
             response = await client.get(url, headers=headers)
         if response.status_code != 200:
-            raise error_from_body(_json(response.content), response.status_code)
+            raise error_from_response(response, _json(response.content))
         return _names(_json(response.content))
     except Exception as exception:
         failure = engine_error(exception, answering=False, partial_text="", secret=connection.api_key)

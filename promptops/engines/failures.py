@@ -153,7 +153,7 @@ def _meaning(cause: BaseException, answering: bool) -> EngineError | None:
         return cause
     response = getattr(cause, "response", None)
     if isinstance(response, httpx2.Response) and response.status_code >= 300:
-        return _error_from_response(response, getattr(cause, "body", None))
+        return error_from_response(response, getattr(cause, "body", None))
     if isinstance(cause, httpx2.ConnectTimeout):
         return EngineError(ErrorKind.CONNECTION, "The server could not be reached in time.")
     if isinstance(cause, TimeoutError | httpx2.TimeoutException):
@@ -176,7 +176,8 @@ def _broken_off(cause: Exception, answering: bool) -> EngineError:
     return EngineError(ErrorKind.CONNECTION, f"The connection was lost before an answer came: {cause}", billed="maybe")
 
 
-def _error_from_response(response: httpx2.Response, body: object) -> EngineError:
+def error_from_response(response: httpx2.Response, body: object) -> EngineError:
+    """The error that an answer other than 200 means; ``body`` is its JSON, None where it has none."""
     if response.is_redirect:
         return EngineError(
             ErrorKind.BAD_REQUEST,

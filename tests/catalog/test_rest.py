@@ -267,6 +267,7 @@ def test_a_redirect_is_not_followed(admin: Caller, provider: Provider, loopback_
 
     assert found["works"] is False
     assert "307" in found["detail"]
+    assert "redirect" in found["detail"]
     assert provider.listed == ["moved-key-12345678"]
 
 
