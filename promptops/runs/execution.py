@@ -35,7 +35,7 @@ from promptops.runs.maintenance import reconcile
 from promptops.runs.models import Attempt, Status
 from promptops.runs.recording import CANCELLED_ERROR, Outcome, look_after, record
 
-TICK_SECONDS = 0.04
+TICK_SECONDS = 0.025
 """Results that come within this time are recorded together."""
 
 POLL_SECONDS = 0.1
@@ -211,20 +211,24 @@ class Executor:
 
     def _tick(self, now: float, asked: int) -> None:
         self._forget_lost()
-        self._record_outcomes()
         if self._running and now >= self._due["look"]:
             self._look_after_leases(now)
-        if self._stopping or not self._is_active():
+        # Slots are filled first: one whose call has ended need not wait until the result is written down.
+        looked = self._is_active() and self._fill(now)
+        self._record_outcomes()
+        if not self._is_active() or (looked and not self._running and not self._worth_waiting()):
             self._rest(asked)
-            return
+
+    def _fill(self, now: float) -> bool:
+        """Claim runs for the slots that are free; whether the database was asked."""
         if now >= self._due["sweep"]:
             self._due["sweep"] = now + settings.RECONCILE_SECONDS
             self._tell_ended(reconcile(awake=self.queue))
-        free = self.slots - len(self._running)
-        if free > 0 and now >= self._due["claim"]:
-            self._claim(free, now)
-            if not self._running and not self._worth_waiting():
-                self._rest(asked)
+        free = self.slots - sum(not running.done for running in list(self._running.values()))
+        if free <= 0 or now < self._due["claim"]:
+            return False
+        self._claim(free, now)
+        return True
 
     def _rest(self, asked: int) -> None:
         """Let `work` return, if nothing runs; but not who has called it since this turn began: a run may have come."""
@@ -234,7 +238,7 @@ class Executor:
                 self._due["ring"] = 0.0
 
     def _is_active(self) -> bool:
-        return not self._idle.is_set() and time.monotonic() < self._active_until
+        return not self._stopping and not self._idle.is_set() and time.monotonic() < self._active_until
 
     def _claim(self, free: int, now: float) -> None:
         jobs = claim(self.queue, free, self.worker)
@@ -358,16 +362,9 @@ def _unrecordable(outcome: Outcome, refusal: DatabaseError) -> Outcome:
         "message": f"The result could not be stored: {type(refusal).__name__}.",
         "permanent": True,
     }
-    bare = Outcome(
-        outcome.run_id,
-        outcome.token,
-        outcome.attempt,
-        Status.FAILED,
-        Attempt.Status.FAILED,
-        outcome.started_at,
-        outcome.ended_at,
-    )
-    return replace(bare, error=error)
+    lease = (outcome.run_id, outcome.token, outcome.attempt)
+    times = (outcome.started_at, outcome.ended_at)
+    return Outcome(*lease, Status.FAILED, Attempt.Status.FAILED, *times, error=error)
 
 
 def _given_back(job: Job, outcome: Outcome) -> Outcome:
