@@ -51,7 +51,7 @@ def _scores(old: Sequence[dict[str, Any]], new: Sequence[dict[str, Any]]) -> dic
             if old_keys[i] == new_keys[j]:
                 # Above everything that is only similar; the same place breaks ties between repeated messages.
                 scores[i, j] = 2.0 + (0.001 if i == j else 0)
-            elif (old_message.get("type") == "placeholder") == (new_message.get("type") == "placeholder"):
+            elif old_message.get("type") == new_message.get("type"):
                 alike = _overlap(old_words[i], new_words[j])
                 if alike >= _SIMILAR:
                     scores[i, j] = alike * (1.0 if old_message.get("role") == new_message.get("role") else 0.9)

@@ -10,7 +10,7 @@ from typing import Any, Literal
 from .alignment import align
 from .names import infer_contract
 from .spec import canonical_spec, template_of
-from .template import JsonObject
+from .template import JsonObject, is_use
 from .words import Span, diff_texts
 
 Status = Literal["same", "changed", "added", "removed", "moved"]
@@ -123,6 +123,8 @@ def _both_sides(old_index: int, new_index: int, old: JsonObject, new: JsonObject
 
 def text_of(message: Mapping[str, Any]) -> str:
     """The content of a message as one text: text parts as they are, other parts as JSON, each on lines of its own."""
+    if is_use(message):
+        return str(message.get("prompt", ""))
     content = message.get("content")
     if isinstance(content, str):
         return content
@@ -134,7 +136,7 @@ def text_of(message: Mapping[str, Any]) -> str:
 
 
 def _beside_content(message: JsonObject) -> JsonObject:
-    return {key: value for key, value in message.items() if key != "content"}
+    return {key: value for key, value in message.items() if key not in ("content", "prompt")}
 
 
 def _fields(old: JsonObject, new: JsonObject, depth: int = 0, prefix: str = "") -> list[FieldDiff]:

@@ -38,10 +38,14 @@ class Token:
 
 @dataclass(frozen=True, slots=True)
 class Tag:
-    """The tokens between `{{` and `}}` ("expression"), or `{%` and `%}` ("statement")."""
+    """The tokens between `{{` and `}}` ("expression"), or `{%` and `%}` ("statement"); `start` and `end` are where the
+    whole tag stands in the template.
+    """
 
     kind: Literal["expression", "statement"]
     tokens: list[Token]
+    start: int
+    end: int
 
 
 def tags_of(source: str) -> Iterator[Tag]:
@@ -62,7 +66,7 @@ def tags_of(source: str) -> Iterator[Tag]:
             closing = "}}" if opening == "{{" else "%}"
             tokens, position, is_closed = _tokens(source, position, closing)
             if is_closed:
-                yield Tag("expression" if opening == "{{" else "statement", tokens)
+                yield Tag("expression" if opening == "{{" else "statement", tokens, match.start(), position)
 
 
 def _tokens(source: str, position: int, closing: str) -> tuple[list[Token], int, bool]:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from .names import VariableUse, variables_of
-from .template import Template, is_placeholder, texts_of
+from .template import Template, is_placeholder, is_use, texts_of
 
 Severity = Literal["error", "warning", "info"]
 
@@ -111,7 +111,7 @@ def _untrusted(template: Template, uses: list[VariableUse]) -> Iterator[Finding]
 def _messages(template: Template) -> Iterator[Finding]:
     has_text = False
     for index, message in enumerate(template.messages):
-        if is_placeholder(message):
+        if is_placeholder(message) or is_use(message):
             has_text = True
             continue
         content = message.get("content")

@@ -123,7 +123,7 @@ _cached_uses = lru_cache(maxsize=64)(_parse_uses)
 
 def _mustache_uses(nodes: Iterable[mustache.Node], sections: tuple[str, ...]) -> Iterator[NameUse]:
     for node in nodes:
-        if isinstance(node, str):
+        if isinstance(node, str | mustache.Partial):
             continue
         # The implicit iterator has no name: it is the item itself.
         if node.path:
@@ -145,7 +145,7 @@ def _mustache_hint(node: mustache.Variable | mustache.Section) -> str:
         return "string"
     if node.inverted:
         return "boolean"
-    paths = [child.path for child in node.children if not isinstance(child, str)]
+    paths = [child.path for child in node.children if not isinstance(child, str | mustache.Partial)]
     if node.path in paths:
         return "string"
     return "array" if paths else "boolean"

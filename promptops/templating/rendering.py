@@ -6,11 +6,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from .composition import includes_of
 from .contract import messages_problem, resolve_variables
 from .gate import GATE, Answer
 from .names import variables_of
 from .process import Job
-from .sandbox.errors import SYNTAX, TemplateError, error_from_json
+from .sandbox.errors import INCLUDE, SYNTAX, TemplateError, error_from_json
 from .template import (
     KINDS,
     SYNTAXES,
@@ -19,6 +20,7 @@ from .template import (
     Text,
     check_size,
     is_placeholder,
+    is_use,
     message_errors,
     placeholders_of,
     texts_of,
@@ -64,7 +66,7 @@ def check_syntax(template: Template) -> list[TemplateError]:
     except TemplateError as error:
         return [error]
     texts = list(texts_of(template.messages))
-    errors = []
+    _includes, errors = includes_of(template)
     answers = GATE.run([Job("check", template.syntax, [text.source], {}) for text in texts])
     for text, answer in zip(texts, answers, strict=True):
         if (found := _error_of(answer, [text])) is not None:
@@ -97,6 +99,9 @@ class _Prepared:
 
 def _prepare(template: Template, variables: Mapping[str, Any]) -> _Prepared:
     _check_shape(template)
+    for index, message in enumerate(template.messages):
+        if is_use(message):
+            raise TemplateError(INCLUDE, "the messages of another prompt were not put in", message_index=index)
     values = resolve_variables(template.variables, variables_of(template), variables)
     texts = list(texts_of(template.messages))
     histories = {}
@@ -122,6 +127,9 @@ def _check_shape(template: Template) -> None:
         if _is_object(message) and is_placeholder(message):
             if not isinstance(message.get("name"), str):
                 raise TemplateError(SYNTAX, "the placeholder has no name", message_index=index)
+            continue
+        if is_use(message):
+            # Its reference is `includes_of`'s question; a render finds none, since `compose` has put them in.
             continue
         for path, what in message_errors(message, role_required=template.kind == "chat"):
             raise TemplateError(SYNTAX, f"{path} {what}".strip(), message_index=index)

@@ -12,13 +12,14 @@ from typing import Any
 
 import rfc8785
 
+from .composition import parse_reference
 from .contract import TYPES, type_problem
 from .jinja_names import CONSTANTS, KEYWORDS
 from .json_values import JsonBudget
-from .sandbox.limits import MAX_TEMPLATE_BYTES
-from .template import KINDS, SYNTAXES, JsonObject, Template, is_placeholder, message_errors
+from .sandbox.errors import TemplateError
+from .sandbox.limits import MAX_MESSAGES, MAX_TEMPLATE_BYTES
+from .template import KINDS, SYNTAXES, JsonObject, Template, is_placeholder, is_use, message_errors
 
-MAX_MESSAGES = 200
 MAX_VARIABLES = 200
 MAX_NAME_CHARS = 100
 # The whole spec as JSON. No smaller than a template, so that the shape is never the tighter limit.
@@ -151,10 +152,12 @@ def _messages(messages: Any, kind: Any) -> Iterator[SpecError]:
     for index, message in enumerate(messages):
         path = f"messages.{index}"
         if isinstance(message, dict) and message.get("type") is not None:
-            if not is_placeholder(message):
-                yield SpecError(f"{path}.type", "must be placeholder, or left out")
-            else:
+            if is_placeholder(message):
                 yield from _placeholder(path, message)
+            elif is_use(message):
+                yield from _use(path, message)
+            else:
+                yield SpecError(f"{path}.type", "must be placeholder or use, or left out")
         else:
             for below, what in message_errors(message):
                 yield SpecError(f"{path}.{below}".rstrip("."), what)
@@ -178,6 +181,16 @@ def _placeholder(path: str, message: JsonObject) -> Iterator[SpecError]:
     for key, value in message.items():
         if key not in ("type", "name") and value is not None:
             yield SpecError(f"{path}.{key}", "must be left out in a placeholder")
+
+
+def _use(path: str, message: JsonObject) -> Iterator[SpecError]:
+    try:
+        parse_reference(str(message.get("prompt") or ""))
+    except TemplateError as error:
+        yield SpecError(f"{path}.prompt", error.message)
+    for key, value in message.items():
+        if key not in ("type", "prompt") and value is not None:
+            yield SpecError(f"{path}.{key}", "must be left out where another prompt's messages are used")
 
 
 def _name_problem(name: Any) -> str | None:

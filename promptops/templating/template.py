@@ -23,8 +23,10 @@ class Template:
     """A prompt that can be rendered.
 
     `messages` are JSON objects: `{"role": …, "content": str | [parts]}`, or `{"type": "placeholder", "name": …}`
-    where a list of messages is to be inserted. A text prompt is one `{"content": str}`. `variables` is the contract:
-    a name to `{"type", "required", "default", "description", "example", "max_length", "untrusted"}`, all optional.
+    where a list of messages is to be inserted, or `{"type": "use", "prompt": …}` where another prompt's messages are
+    (`composition.compose` puts them in before rendering). A text prompt is one `{"content": str}`. `variables` is the
+    contract: a name to `{"type", "required", "default", "description", "example", "max_length", "untrusted"}`, all
+    optional.
     """
 
     kind: Kind
@@ -45,7 +47,7 @@ class Text:
 def texts_of(messages: Sequence[Any]) -> Iterator[Text]:
     """The texts of the messages, in order. Malformed messages are passed over: drafts may hold them."""
     for index, message in enumerate(messages):
-        if not isinstance(message, dict) or is_placeholder(message):
+        if not isinstance(message, dict) or is_placeholder(message) or is_use(message):
             continue
         content = message.get("content")
         if isinstance(content, str):
@@ -79,6 +81,11 @@ def check_size(messages: Sequence[Any]) -> None:
 
 def is_placeholder(message: Mapping[str, Any]) -> bool:
     return message.get("type") == "placeholder"
+
+
+def is_use(message: Any) -> bool:
+    """Whether the messages of another prompt stand here; False for what is no message at all, as drafts may hold."""
+    return isinstance(message, Mapping) and message.get("type") == "use"
 
 
 def placeholders_of(messages: Sequence[Any]) -> Iterator[tuple[int, str]]:

@@ -7,6 +7,7 @@ from typing import Any
 
 # Codes that a caller may branch on. Everything else about an error is for people.
 SYNTAX = "syntax"
+INCLUDE = "include"
 UNDEFINED = "undefined"
 RENDER = "render"
 VARIABLES = "variables"

@@ -33,6 +33,12 @@ JINJA_FUEL = 3_000_000
 # Nodes that a mustache render may visit: some 0.3 s in Python.
 MUSTACHE_STEPS = 300_000
 
+# Prompts inside prompts: deeper than any that people can follow.
+MAX_INCLUDE_DEPTH = 10
+
+# Messages of a prompt, its includes put in.
+MAX_MESSAGES = 200
+
 # Seconds of CPU for one job (a whole template), enforced by a timer in the render process, and seconds on the wall,
 # enforced by whoever waits. Two clocks, because a busy machine must not fail an honest render.
 CPU_SECONDS = 1.0

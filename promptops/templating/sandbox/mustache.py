@@ -2,8 +2,8 @@
 
 Variables, dotted names, sections, inverted sections, comments, set delimiters, the implicit iterator and the rules
 for lines that hold nothing but a tag. Three deliberate differences: text is never HTML-escaped (a prompt is not
-HTML), partials and inheritance are refused (prompts include one another in the application, where it is checked), and
-a name reaches only into JSON objects, never into attributes.
+HTML), partials are put in by the application before anything is rendered (`composition.py`; nothing is loaded here,
+and inheritance is refused), and a name reaches only into JSON objects, never into attributes.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from .values import to_text
 _END_OF_LINE = re.compile(r"[ \t]*(?:\r?\n|\Z)")
 _MISSING = object()
 
+USUAL = ("{{", "}}")
 # The characters behind the opening delimiter that say what a tag is; those of tags that may have a line to themselves.
 _SIGILS = frozenset("{&#^/!=><$")
 _STANDALONE = frozenset("#^/!=")
@@ -43,7 +44,24 @@ class Section:
     children: list[Node] = field(default_factory=list)
 
 
-Node = str | Variable | Section
+@dataclass(frozen=True, slots=True)
+class Partial:
+    """`{{> name}}` between `start` and `end`; `usual` says that `{{` and `}}` are the delimiters there."""
+
+    name: str
+    start: int
+    end: int
+    usual: bool
+
+
+Node = str | Variable | Section | Partial
+
+
+def partials_of(source: str) -> tuple[list[Partial], tuple[str, str]]:
+    """The partials of a template that may be half written, in order, and the delimiters that hold at its end."""
+    parser = _Parser(source, lenient=True)
+    parser.parse()
+    return parser.partials, (parser.opening, parser.closing)
 
 
 def parse(source: str, *, lenient: bool = False) -> list[Node]:
@@ -63,6 +81,7 @@ class _Parser:
         self.comment_is_open = False
         self.root: list[Node] = []
         self.stack: list[tuple[Section, str]] = []
+        self.partials: list[Partial] = []
         self.set_delimiters("{{", "}}")
 
     def set_delimiters(self, opening: str, closing: str) -> None:
@@ -103,7 +122,10 @@ class _Parser:
             before, after = self.standalone(start, before, after)
         self.text(before)
         content = source[content_start:end]
-        self.take(sigil, content, content_start + len(content) - len(content.lstrip()), start)
+        if sigil == ">":
+            self.partial(Partial(content.strip(), start, end + len(closing), (self.opening, self.closing) == USUAL))
+        else:
+            self.take(sigil, content, content_start + len(content) - len(content.lstrip()), start)
         return after
 
     def find(self, closing: str, start: int, *, is_comment: bool) -> int:
@@ -138,8 +160,8 @@ class _Parser:
                 raise self.error(start, "delimiters are set with two words, as in '{{=<% %>=}}'")
             self.set_delimiters(*parts)
             return
-        if sigil in (">", "<", "$"):
-            raise self.error(start, "partials are not supported; include another prompt in the editor instead")
+        if sigil in ("<", "$"):
+            raise self.error(start, "inheritance is not supported; include another prompt: {{> greeting@production}}")
         name = content.strip()
         path = self.path(name, start)
         if sigil in ("#", "^"):
@@ -155,6 +177,10 @@ class _Parser:
             self.stack.pop()
         else:
             self.nodes.append(Variable(path, offset))
+
+    def partial(self, partial: Partial) -> None:
+        self.nodes.append(partial)
+        self.partials.append(partial)
 
     def path(self, name: str, start: int) -> tuple[str, ...]:
         if name == ".":
@@ -206,6 +232,8 @@ class _Renderer:
                 value = self.look_up(node.path)
                 if value is not _MISSING:
                     self.emit(to_text(value))
+            elif isinstance(node, Partial):
+                raise TemplateError(SYNTAX, f"'{node.name}' was not put in before rendering")
             else:
                 self.section(node)
 
