@@ -100,8 +100,10 @@ def store(prompts: int) -> tuple[str, list[str]]:
 
 def _write(owner: Actor, project: Project, slugs: list[str]) -> None:
     """In bulk: the rows that the services would write one by one, in a minute."""
+    from django.db import transaction
+
     from promptops.prompts.content import closure_sha256, content_of, content_sha256
-    from promptops.prompts.models import Label, Prompt, PromptSpec, PromptVersion
+    from promptops.prompts.models import Label, LabelMove, Prompt, PromptSpec, PromptVersion
 
     rows = Prompt.objects.bulk_create(
         Prompt(project=project, slug=slug, kind="chat", last_number=VERSIONS, search_text=slug) for slug in slugs
@@ -138,10 +140,15 @@ def _write(owner: Actor, project: Project, slugs: list[str]) -> None:
             for prompt, spec in zip(rows, specs, strict=True)
         )
         if number == VERSIONS - 1:
-            Label.objects.bulk_create(
-                Label(project=project, prompt=version.prompt, name="production", version=version)
-                for version in versions
-            )
+            with transaction.atomic():
+                labels = Label.objects.bulk_create(
+                    Label(project=project, prompt=version.prompt, name="production", version=version)
+                    for version in versions
+                )
+                LabelMove.objects.bulk_create(
+                    LabelMove(label=label, to_version=label.version, actor_kind="user", actor_name=owner.name)
+                    for label in labels
+                )
 
 
 def warm(port: int, paths: list[str], secret: str, *, rounds: int) -> httpx2.Response:

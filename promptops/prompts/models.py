@@ -119,6 +119,23 @@ class PromptVersion(models.Model):
         return content
 
 
+class VersionWriter(models.Model):
+    """Somebody who wrote a revision of the draft that became a version, beside its author. Append-only.
+
+    Whoever wrote any of it does not approve it.
+    """
+
+    version = models.ForeignKey(PromptVersion, on_delete=models.PROTECT, related_name="writers")
+    user = models.ForeignKey(User, on_delete=models.PROTECT, related_name="+")
+
+    class Meta:
+        verbose_name = _("writer")
+        constraints = [models.UniqueConstraint(fields=["version", "user"], name="version_writer_once")]
+
+    def __str__(self) -> str:
+        return f"{self.version_id}: {self.user_id}"
+
+
 class Label(models.Model):
     """A movable pointer at one version (``production``, ``staging``); ``version`` is null after it was taken off."""
 
@@ -145,6 +162,8 @@ class LabelMove(models.Model):
     class Authority(models.TextChoices):
         DIRECT = "direct", _("moved")
         ROLLBACK = "rollback", _("rolled back")
+        MERGE = "merge", _("merged")
+        BREAK_GLASS = "break_glass", _("moved without approval")
 
     label = models.ForeignKey(Label, on_delete=models.PROTECT, related_name="moves")
     from_version = models.ForeignKey(PromptVersion, on_delete=models.PROTECT, null=True, related_name="+")
@@ -177,6 +196,7 @@ class Draft(models.Model):
     revision = models.PositiveIntegerField(default=1)
     content = models.JSONField(_("spec as typed; may be incomplete"))
     heading = models.JSONField(_("slug, folder, description, tags of a new prompt"), default=dict)
+    writers = ArrayField(models.BigIntegerField(), default=list, verbose_name=_("people who wrote a revision"))
     created_at = models.DateTimeField(default=timezone.now)
     updated_at = models.DateTimeField(_("saved"), default=timezone.now)
 

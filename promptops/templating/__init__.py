@@ -7,10 +7,10 @@ file or the network; it runs in a process of its own with limits on time, memory
 `TemplateError` with its place. Pure Python: no Django, no database. How it works: `docs/templates.md`.
 """
 
-from .composition import Composed, Include, Reference, compose, includes_of, may_include, parse_reference
 from .contract import VariableError, resolve_variables
 from .differences import Breaking, FieldDiff, MessageDiff, SpecDiff, diff
 from .linting import Finding, lint
+from .merging import Merge, MergeConflict, merge
 from .names import VariableUse, infer_contract, variables_of
 from .rendering import check_syntax, render, render_many
 from .sandbox.errors import TemplateError
@@ -23,14 +23,13 @@ __all__ = [
     "ROLES",
     "SYNTAXES",
     "Breaking",
-    "Composed",
     "FieldDiff",
     "Finding",
-    "Include",
     "JsonObject",
     "Kind",
+    "Merge",
+    "MergeConflict",
     "MessageDiff",
-    "Reference",
     "Span",
     "SpecDiff",
     "SpecError",
@@ -42,13 +41,10 @@ __all__ = [
     "canonical_json",
     "canonical_spec",
     "check_syntax",
-    "compose",
     "diff",
-    "includes_of",
     "infer_contract",
     "lint",
-    "may_include",
-    "parse_reference",
+    "merge",
     "render",
     "render_many",
     "resolve_variables",

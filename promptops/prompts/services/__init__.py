@@ -9,7 +9,7 @@ from promptops.prompts.services.drafts import (
     save_draft,
     start_draft,
 )
-from promptops.prompts.services.labels import move_label, remove_label, rollback_label
+from promptops.prompts.services.labels import lock_label, move_label, release_label, remove_label, rollback_label
 from promptops.prompts.services.prompts import (
     archive_prompt,
     create_prompt,
@@ -25,9 +25,11 @@ __all__ = [
     "create_prompt",
     "create_version",
     "discard_draft",
+    "lock_label",
     "move_label",
     "open_draft",
     "rebase_draft",
+    "release_label",
     "remove_label",
     "restore_prompt",
     "rollback_label",

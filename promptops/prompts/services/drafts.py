@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from django.db import IntegrityError, transaction
-from django.db.models import F
+from django.db.models import Case, F, Func, Value, When
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
@@ -20,7 +20,7 @@ from promptops.accounts.models import Project, User
 from promptops.accounts.policies import Permission, require
 from promptops.core.errors import Conflict, Forbidden, Invalid, TooLarge
 from promptops.prompts.content import EMPTY, FIELDS
-from promptops.prompts.models import Draft, Prompt, PromptVersion
+from promptops.prompts.models import Draft, Prompt, PromptVersion, VersionWriter
 from promptops.prompts.services.prompts import create_prompt
 from promptops.prompts.services.versions import create_version
 
@@ -86,9 +86,14 @@ def save_draft(
         if revision != 0:
             # It was saved as a version, or discarded, in another tab.
             raise _stale(None, revision, content, heading)
+        draft.writers = [_person(actor).pk]
         return _insert(draft, content, heading)
     changed = Draft.objects.filter(pk=draft.pk, revision=revision).update(
-        revision=F("revision") + 1, content=content, heading=heading, updated_at=timezone.now()
+        revision=F("revision") + 1,
+        content=content,
+        heading=heading,
+        writers=_with_writer(_person(actor)),
+        updated_at=timezone.now(),
     )
     stored = Draft.objects.select_related("base_version", "prompt", "project").filter(pk=draft.pk).first()
     if not changed or stored is None:
@@ -134,6 +139,9 @@ def commit_draft(
         version, created = create_version(
             actor, locked.prompt, locked.content, message=message, expected_head=base.number if base else None
         )
+    if created:
+        writers = User.objects.filter(pk__in=locked.writers)
+        VersionWriter.objects.bulk_create(VersionWriter(version=version, user=writer) for writer in writers)
     locked.delete()
     return version, created
 
@@ -172,6 +180,13 @@ def discard_draft(actor: Actor, draft: Draft) -> dict[str, Any]:
         return {"content": draft.content, "heading": draft.heading}
     stored.delete()
     return {"content": stored.content, "heading": stored.heading}
+
+
+def _with_writer(person: User) -> Case:
+    """The draft's writers and this person: whoever wrote any of it does not approve what becomes of it."""
+    people = Draft._meta.get_field("writers")
+    added = Func(F("writers"), Value(person.pk), function="array_append", output_field=people)
+    return Case(When(writers__contains=[person.pk], then=F("writers")), default=added)
 
 
 def _insert(draft: Draft, content: dict[str, Any], heading: dict[str, Any]) -> Draft:

@@ -1,23 +1,30 @@
-"""Moving labels: the act of releasing. A move is one row of history, so "what served at 14:03?" has an answer."""
+"""Moving labels: the act of releasing. A move is one row of history, so "what served at 14:03?" has an answer.
+
+A label can be protected (docs/review.md). Whether it is, and what may move it then, is known to the database alone: its
+refusal is told here in words.
+"""
 
 from __future__ import annotations
 
 import re
 
-from django.db import transaction
+from django.db import IntegrityError, transaction
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
 from promptops.accounts.actors import Actor
 from promptops.accounts.policies import Permission, require
 from promptops.audit import services as audit
+from promptops.core.database import broken_rule
 from promptops.core.errors import Conflict, Invalid, NotFound
 from promptops.prompts.models import Label, LabelMove, Prompt, PromptVersion
 from promptops.prompts.services.versions import clean_note, locked_prompt
+from promptops.prompts.telling import tell_of_move
 
 NAME = re.compile(r"[a-z0-9](?:[a-z0-9_-]{0,58}[a-z0-9])?")
 COMPUTED = "latest"
 MAX_REASON = 2000
+PROTECTED = "label_protected"  # our code, and the name of the rule in the database
 
 
 @transaction.atomic
@@ -39,12 +46,42 @@ def move_label(
     Raises:
         Invalid: the label's name is malformed, or is ``latest``, which is computed.
         NotFound: the version is of another prompt.
-        Conflict: see ``expected`` (code ``label_moved``), or the prompt is archived.
+        Conflict: see ``expected`` (code ``label_moved``), the prompt is archived, or the label is protected (code
+            ``label_protected``): then a change request moves it.
     """
     require(actor, prompt.project, Permission.WRITE)
-    if version.prompt_id != prompt.pk:
+    return release_label(actor, prompt, name, version, LabelMove.Authority.DIRECT, reason=reason, expected=expected)
+
+
+@transaction.atomic
+def release_label(
+    actor: Actor,
+    prompt: Prompt,
+    name: str,
+    version: PromptVersion | None,
+    authority: LabelMove.Authority,
+    *,
+    reason: str = "",
+    expected: int | None = None,
+) -> LabelMove | None:
+    """Point a label at a version (None: at nothing) by an authority that the database verifies.
+
+    For the app that grants it: it has checked who may, and has written down by what right. Else as ``move_label``.
+    """
+    if version is not None and version.prompt_id != prompt.pk:
         raise NotFound(_("This prompt has no such version."))
-    return _move(actor, prompt, name, version, reason, LabelMove.Authority.DIRECT, expected)
+    return _move(actor, prompt, name, version, reason, authority, expected)
+
+
+def lock_label(prompt: Prompt, name: str) -> Label:
+    """Return a label's row, locked until the transaction ends, its prompt's row before it; it is made where it is new.
+
+    Raises:
+        Invalid: the label's name is malformed, or is ``latest``, which is computed.
+        Conflict: the prompt is archived.
+    """
+    locked_prompt(prompt)
+    return _locked(prompt, name, create=True)
 
 
 @transaction.atomic
@@ -53,7 +90,7 @@ def remove_label(
 ) -> LabelMove | None:
     """Take a label off: ``resolve`` by it answers 404 from then on. Its history stays.
 
-    ``expected`` as in ``move_label``.
+    ``expected`` as in ``move_label``. A protected label is not taken off (Conflict, code ``label_protected``).
     """
     require(actor, prompt.project, Permission.WRITE)
     return _move(actor, prompt, name, None, reason, LabelMove.Authority.DIRECT, expected)
@@ -108,24 +145,10 @@ def _move(
     before = label.version
     if before == version:
         return None
-    # A machine whose clock is behind must not write history in the wrong order.
-    label.version, label.moved_at = version, max(timezone.now(), label.moved_at)
-    label.save(update_fields=["version", "moved_at"])
-    move = LabelMove.objects.create(
-        label=label,
-        from_version=before,
-        to_version=version,
-        closure_sha256=version.closure_sha256 if version else "",
-        authority=authority,
-        reason=reason,
-        actor_kind=actor.kind,
-        actor_user=actor.user,
-        actor_name=actor.name,
-        at=label.moved_at,
-    )
+    move = _written(actor, label, version, reason, authority)
     audit.record(
         actor,
-        "label.rolled_back" if authority == LabelMove.Authority.ROLLBACK else "label.moved",
+        _AUDITED[authority],
         project_id=prompt.project_id,
         target_kind="prompt",
         target_id=prompt.pk,
@@ -136,7 +159,51 @@ def _move(
             "move": move.pk,
         },
     )
+    tell_of_move(actor, prompt, name, move)
     return move
+
+
+_AUDITED = {
+    LabelMove.Authority.DIRECT: "label.moved",
+    LabelMove.Authority.ROLLBACK: "label.rolled_back",
+    LabelMove.Authority.MERGE: "label.merged",
+    LabelMove.Authority.BREAK_GLASS: "label.glass_broken",
+}
+
+
+def _written(
+    actor: Actor, label: Label, version: PromptVersion | None, reason: str, authority: LabelMove.Authority
+) -> LabelMove:
+    before = label.version
+    # A machine whose clock is behind must not write history in the wrong order.
+    label.version, label.moved_at = version, max(timezone.now(), label.moved_at)
+    try:
+        with transaction.atomic():
+            label.save(update_fields=["version", "moved_at"])
+            return LabelMove.objects.create(
+                label=label,
+                from_version=before,
+                to_version=version,
+                closure_sha256=version.closure_sha256 if version else "",
+                authority=authority,
+                reason=reason,
+                actor_kind=actor.kind,
+                actor_user=actor.user,
+                actor_name=actor.name,
+                at=label.moved_at,
+            )
+    except IntegrityError as error:
+        if broken_rule(error) != PROTECTED:
+            raise
+        raise Conflict(
+            _(
+                "“%s” is protected: it moves by an approved change request, or back to a version that it stood at "
+                "before. Open a change request for the version."
+            )
+            % label.name,
+            code=PROTECTED,
+            label=label.name,
+        ) from None
 
 
 def _refuse_unseen(label: Label, expected: int | None) -> None:

@@ -15,6 +15,7 @@ from promptops.accounts.actors import Actor
 from promptops.accounts.models import Project
 from promptops.accounts.policies import Permission, require
 from promptops.audit import services as audit
+from promptops.core.database import broken_rule
 from promptops.core.errors import Conflict, Invalid
 from promptops.prompts.content import content_of
 from promptops.prompts.models import Prompt, PromptSlug, PromptVersion
@@ -25,6 +26,7 @@ FOLDER_PART = re.compile(r"[^/\x00-\x1f\x7f-\x9f\u2028\u2029]{1,60}")
 TAG = re.compile(r"[^,，\x00-\x1f\x7f-\x9f\u2028\u2029]{1,50}")
 # Paths that stand where a slug could: /p/<project>/prompts/new/ and its neighbours.
 RESERVED_SLUGS = {"csv", "home-panel", "new", "search"}
+FOLDER_PROTECTED = "folder_protected"  # our code, and the name of the rule in the database
 MAX_TAGS = 20
 MAX_TAG = 50
 MAX_FOLDER = 200
@@ -103,8 +105,15 @@ def update_prompt(
     try:
         with transaction.atomic():
             prompt.save(update_fields=[*heading, "updated_at", "search_text"])
-    except IntegrityError:
-        raise _taken(heading["slug"]) from None
+    except IntegrityError as error:
+        if broken_rule(error) != FOLDER_PROTECTED:
+            raise _taken(heading["slug"]) from None
+        text = _(
+            "A label of this prompt is protected by the rules of its folder, and other rules hold in “%s”. An admin "
+            "can first give this prompt a review policy of its own."
+        )
+        text %= heading["folder"] or _("no folder")
+        raise Conflict(text, code=FOLDER_PROTECTED, errors={"folder": [text]}) from None
     audit.record(
         actor,
         "prompt.updated",
