@@ -14,6 +14,7 @@ from promptops.accounts.bearer import TokenBearer
 from promptops.api_description import DESCRIPTION, describe
 from promptops.catalog.api import routers as catalog_routers
 from promptops.core.rest import CompactRenderer, StrictParser
+from promptops.notifications.api import routers as notifications_routers
 from promptops.prompts.api import routers as prompts_routers
 from promptops.rest import on_error
 from promptops.runs.api import routers as runs_routers
@@ -41,7 +42,7 @@ api = PromptOpsAPI(
     docs=Swagger({"persistAuthorization": False, "displayRequestDuration": True, "docExpansion": "list"}),
     urls_namespace="api",
 )
-for router in (*prompts_routers, *runs_routers, *catalog_routers, *accounts_routers):
+for router in (*prompts_routers, *runs_routers, *catalog_routers, *notifications_routers, *accounts_routers):
     api.add_router("", router)
 
 

@@ -171,6 +171,17 @@ CELERY_BEAT_SCHEDULE: dict[str, dict[str, Any]] = {
         "schedule": 24 * 3600,
         "options": {"queue": "default", "expires": 3600},
     },
+    # What a bell that was not heard leaves lying, and what is tried again, waits this long at most.
+    "deliver": {
+        "task": "promptops.notifications.tasks.deliver",
+        "schedule": 15,
+        "options": {"queue": "default", "expires": 15},
+    },
+    "forget": {
+        "task": "promptops.notifications.tasks.forget",
+        "schedule": 24 * 3600,
+        "options": {"queue": "default", "expires": 3600},
+    },
 }
 
 # --- Running prompts -----------------------------------------------------------------------------------------------
@@ -191,6 +202,7 @@ AUDIT_NAMES = {
     "endpoint": "promptops.catalog.audit_names.endpoints",
     "credential": "promptops.catalog.audit_names.credentials",
     "batch": "promptops.runs.audit_names.batches",
+    "webhook": "promptops.notifications.audit_names.webhooks",
 }
 # Whether a project has one yet, for its first steps: a function of (project) → queryset each.
 PROJECT_HAS = {

@@ -10,8 +10,9 @@ from django.urls import NoReverseMatch, resolve, reverse
 from django.utils.functional import Promise
 from django.utils.translation import gettext_lazy as _
 
-from promptops.accounts.models import Project, Role
+from promptops.accounts.models import Project, Role, User
 from promptops.accounts.policies import can
+from promptops.notifications.selectors import unread_count
 
 THEMES = ("light", "dark", "auto")
 
@@ -63,6 +64,11 @@ ENTRIES = (
             "catalog:credential-create",
             "catalog:credential-edit",
             "catalog:credential-test",
+            "notifications:webhooks",
+            "notifications:webhook-create",
+            "notifications:webhook",
+            "notifications:webhook-rotate",
+            "notifications:delivery",
         ),
     ),
 )
@@ -82,7 +88,7 @@ PERSONAL_ENTRIES = (
         "accounts:profile",
         icon="user",
         shortcut="g u",
-        routes=("accounts:profile", "accounts:password"),
+        routes=("accounts:profile", "accounts:password", "notifications:email-settings"),
     ),
 )
 
@@ -101,6 +107,7 @@ SETTINGS_TABS = (
     Tab("members", _("Members"), "accounts:members", icon="users"),
     Tab("tokens", _("API tokens"), "accounts:tokens", icon="key"),
     Tab("credentials", _("Credentials"), "catalog:credential-list", icon="lock"),
+    Tab("webhooks", _("Webhooks"), "notifications:webhooks", icon="webhook"),
 )
 
 
@@ -112,6 +119,7 @@ def context(request: HttpRequest) -> dict[str, Any]:
         "ui_sidebar": "collapsed" if request.COOKIES.get("sidebar") == "collapsed" else "open",
         "nav": _navigation(request, project),
         "palette_search_url": _url("prompts:search", project) if project else "",
+        "unread": lambda: _unread(request),
         "settings_tabs": lambda: _settings_tabs(request, project) if project else [],
     }
 
@@ -120,6 +128,10 @@ def _theme(request: HttpRequest) -> str:
     """The cookie (this browser's choice), else the person's own setting, else the system's."""
     chosen = request.COOKIES.get("theme") or getattr(getattr(request, "user", None), "theme", "")
     return chosen if chosen in THEMES else "auto"
+
+
+def _unread(request: HttpRequest) -> int:
+    return unread_count(request.user) if isinstance(request.user, User) else 0
 
 
 def _url(route: str, project: Project | None) -> str:

@@ -44,8 +44,12 @@ def _is_allowed(host: str, address: ipaddress.IPv4Address | ipaddress.IPv6Addres
     return False
 
 
-def check_url(url: str) -> str:
+def check_url(url: str, *, field: str = "base_url", query: bool = False) -> str:
     """Return the URL without a trailing slash.
+
+    Args:
+        field: what the form calls it.
+        query: whether it may have a query; then nothing is added to it when it is called, and it is returned as it is.
 
     Raises:
         Invalid: it is not a plain http(s) URL, carries credentials, or names a literal address that is refused.
@@ -57,9 +61,10 @@ def check_url(url: str) -> str:
     except ValueError:
         port = -1
     if parts.scheme not in ("http", "https") or not parts.hostname or port < 0:
-        raise _invalid(_("Enter a URL that begins with https:// or http:// and names a host."))
-    if parts.username or parts.password or parts.query or parts.fragment:
-        raise _invalid(_("Enter the URL without user name, password, query or fragment."))
+        raise _invalid(field, _("Enter a URL that begins with https:// or http:// and names a host."))
+    if parts.username or parts.password or parts.fragment or (parts.query and not query):
+        text = _("Enter the URL without user name, password, query or fragment.")
+        raise _invalid(field, _("Enter the URL without user name, password or fragment.") if query else text)
     try:
         ipaddress.ip_address(parts.hostname)
     except ValueError:
@@ -68,9 +73,9 @@ def check_url(url: str) -> str:
         try:
             check_address(parts.hostname, parts.hostname, port)
         except AddressRefused as refusal:
-            raise _invalid(str(refusal)) from None
-    return url.strip().rstrip("/")
+            raise _invalid(field, str(refusal)) from None
+    return url.strip() if query else url.strip().rstrip("/")
 
 
-def _invalid(message: str) -> Invalid:
-    return Invalid(message, errors={"base_url": [message]}, code="refused_address")
+def _invalid(field: str, message: str) -> Invalid:
+    return Invalid(message, errors={field: [message]}, code="refused_address")

@@ -6,7 +6,7 @@ import re
 _SECRET = re.compile(
     r"(?P<keep>\b(?:Bearer|Basic)\s+|/(?:link|invitations)/|://[^\s:/@]*:|(?:api[_-]?key|password|secret|token)[\"']?\s*[=:]\s*[\"']?)"
     r"(?P<secret>[^\s\"'@,;&)}\]]{6,})"
-    r"|\b(?P<key>(?:sk|pk|po)[-_][A-Za-z0-9_-]{12,})",
+    r"|\b(?P<key>(?:sk|pk|po|whsec)[-_][A-Za-z0-9_-]{12,})",
     re.IGNORECASE,
 )
 

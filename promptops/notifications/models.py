@@ -153,7 +153,7 @@ class Delivery(models.Model):
         ]
         indexes = [
             models.Index(fields=["webhook", "-id"], name="delivery_newest"),
-            models.Index(fields=["due_at"], condition=Q(status="pending"), name="delivery_due"),
+            models.Index(fields=["webhook", "due_at"], condition=Q(status="pending"), name="delivery_due"),
         ]
 
     def __str__(self) -> str:

@@ -64,6 +64,23 @@ TABLE: dict[str, Rule] = {
     "accounts:audit": Rule("admin"),
     "accounts:audit-csv": Rule("admin"),
     "accounts:audit-verify": Rule("admin"),
+    "notifications:inbox": Rule(PERSON),
+    "notifications:count": Rule(PERSON),
+    "notifications:read-all": Rule(PERSON, POST),
+    "notifications:open": Rule(PERSON),
+    "notifications:read": Rule(PERSON, POST),
+    "notifications:unread": Rule(PERSON, POST),
+    "notifications:email-settings": Rule(PERSON, BOTH),
+    "notifications:webhooks": Rule("admin"),
+    "notifications:webhook-create": Rule("admin", BOTH),
+    "notifications:webhook": Rule("admin", BOTH),
+    "notifications:webhook-rotate": Rule("admin", POST),
+    "notifications:webhook-test": Rule("admin", POST),
+    "notifications:webhook-delete": Rule("admin", POST),
+    "notifications:deliveries": Rule("admin"),
+    "notifications:deliveries-csv": Rule("admin"),
+    "notifications:delivery": Rule("admin"),
+    "notifications:redeliver": Rule("admin", POST),
     "catalog:endpoint-list": Rule("viewer"),
     "catalog:endpoint-list-csv": Rule("viewer"),
     "catalog:endpoint-create": Rule("admin", BOTH),
@@ -151,6 +168,8 @@ def url_of(name: str, names: dict[str, Any]) -> str:
     known = dict(names)
     if name.startswith("catalog:"):
         known |= {"slug": names["endpoint"], "pk": names["credential_id"]}
+    if name.startswith("notifications:"):
+        known |= {"pk": names["webhook_id"]}
     kwargs = {key: known[key] for key in PAGES[name] if key in known}
     if "secret" in PAGES[name]:
         kwargs["secret"] = "no-such-secret"

@@ -11,6 +11,8 @@ from promptops.accounts.services import add_member, create_invitation, create_us
 from promptops.accounts.tokens import create_token
 from promptops.catalog.models import Credential, Endpoint
 from promptops.catalog.services import create_credential, create_endpoint
+from promptops.notifications.models import Delivery, Notification, Webhook
+from promptops.notifications.services import create_webhook, notify
 from promptops.prompts.models import Draft, PromptVersion
 from promptops.prompts.services import create_prompt, create_version, move_label, open_draft, save_draft
 from promptops.runs.models import Batch, Run
@@ -35,6 +37,9 @@ class World:
     invitation: Invitation
     spare: Membership
     draft: Draft
+    webhook: Webhook
+    delivery: Delivery
+    notification: Notification
 
     def names(self) -> dict[str, Any]:
         """What the placeholders of routes are filled with."""
@@ -51,12 +56,17 @@ class World:
             "invitation_id": self.invitation.pk,
             "member_id": self.spare.pk,
             "draft_id": self.draft.pk,
+            "webhook_id": self.webhook.pk,
+            "delivery_id": self.delivery.pk,
+            "notification_id": self.notification.pk,
         }
 
 
 def furnish(project: Project, owner: User, *, prefix: str = "own") -> World:
     """Fill a project through the services that the product uses. Names begin with ``prefix``."""
     actor = user_actor(owner)
+    webhook, _secret = create_webhook(actor, project, url="http://hooks.invalid/", events=["prompt.created"])
+    Webhook.objects.filter(pk=webhook.pk).update(url="http://127.0.0.1:9/")  # refused at once, asking no name server
     version = create_prompt(actor, project, GREETING, slug=f"{prefix}-prompt")
     prompt = version.prompt
     second = {**GREETING, "messages": [{"role": "user", "content": "Greet {{ name }}."}]}
@@ -77,7 +87,26 @@ def furnish(project: Project, owner: User, *, prefix: str = "own") -> World:
     membership = add_member(SYSTEM, project, spare, role="viewer")
     draft = open_draft(actor, prompt)
     draft = save_draft(actor, draft, revision=0, content=second)
-    return World(project, owner, version, credential, endpoint, run, batch, token, invitation, membership, draft)
+    delivery = Delivery.objects.get(webhook=webhook)
+    params = {"label": "production", "prompt": prompt.slug, "version": 1}
+    notify(project, [owner], "label.moved", params=params, url=f"/p/{project.slug}/prompts/", actor=SYSTEM)
+    notification = Notification.objects.get(project=project, user=owner)
+    return World(
+        project,
+        owner,
+        version,
+        credential,
+        endpoint,
+        run,
+        batch,
+        token,
+        invitation,
+        membership,
+        draft,
+        webhook,
+        delivery,
+        notification,
+    )
 
 
 def furnish_team(team: Team) -> World:

@@ -25,6 +25,9 @@ NOT_PAGES = {
     "readyz",
     "accounts:home",
     "accounts:project-switcher",
+    "notifications:count",
+    "notifications:open",
+    "notifications:deliveries",
     "prompts:search",
     "prompts:home-panel",
     "runs:home-panel",
@@ -49,6 +52,7 @@ def addresses(world: World) -> list[str]:
     prompts = f"/p/{world.project.slug}/prompts"
     return [
         *found,
+        "/inbox/?show=all",
         f"{prompts}/?q=nothing-like-it",
         f"{prompts}/?archived=1",
         f"{prompts}/{names['slug']}/diff/?from=1&to=2",

@@ -5,9 +5,39 @@ emit(project, type, payload, *, url, actor)                    a delivery a webh
 """
 
 from promptops.notifications.services.events import emit
-from promptops.notifications.services.people import notify
+from promptops.notifications.services.inbox import (
+    choose_emails,
+    emailed_kinds,
+    mark_all_read,
+    mark_read,
+    mark_unread,
+)
+from promptops.notifications.services.webhooks import (
+    create_webhook,
+    delete_webhook,
+    redeliver,
+    rotate_keys,
+    rotate_secret,
+    subscribable,
+    test_webhook,
+    update_webhook,
+)
+from promptops.notifications.telling import notify
 
 __all__ = [
+    "choose_emails",
+    "create_webhook",
+    "delete_webhook",
+    "emailed_kinds",
     "emit",
+    "mark_all_read",
+    "mark_read",
+    "mark_unread",
     "notify",
+    "redeliver",
+    "rotate_keys",
+    "rotate_secret",
+    "subscribable",
+    "test_webhook",
+    "update_webhook",
 ]

@@ -19,7 +19,9 @@ from promptops.core.database import broken_rule
 from promptops.core.errors import Conflict, Invalid
 from promptops.prompts.content import content_of
 from promptops.prompts.models import Prompt, PromptSlug, PromptVersion
+from promptops.prompts.services.dependencies import refuse_to_break
 from promptops.prompts.services.versions import create_version, locked_prompt, search_text_of
+from promptops.prompts.telling import tell_of_prompt
 
 SLUG = re.compile(r"[a-z0-9](?:[a-z0-9_-]{0,98}[a-z0-9])?")
 FOLDER_PART = re.compile(r"[^/\x00-\x1f\x7f-\x9f\u2028\u2029]{1,60}")
@@ -62,6 +64,7 @@ def create_prompt(
     except IntegrityError:
         raise _taken(heading["slug"]) from None
     audit.record(actor, "prompt.created", project_id=project.pk, target_kind="prompt", target_id=prompt.pk)
+    tell_of_prompt(actor, prompt, "prompt.created")
     version, _created = create_version(actor, prompt, content, message=message)
     return version
 
@@ -127,10 +130,16 @@ def update_prompt(
 
 @transaction.atomic
 def archive_prompt(actor: Actor, prompt: Prompt) -> Prompt:
-    """Take a prompt out of lists and out of ``resolve``. Nothing is deleted; ``restore_prompt`` undoes it."""
+    """Take a prompt out of lists and out of ``resolve``. Nothing is deleted; ``restore_prompt`` undoes it.
+
+    Raises:
+        Conflict: something live includes it (code ``include_broken``).
+    """
     require(actor, prompt.project, Permission.WRITE)
     if Prompt.objects.filter(pk=prompt.pk, archived_at=None).update(archived_at=timezone.now()):
+        refuse_to_break(prompt)
         audit.record(actor, "prompt.archived", project_id=prompt.project_id, target_kind="prompt", target_id=prompt.pk)
+        tell_of_prompt(actor, prompt, "prompt.archived")
     prompt.refresh_from_db()
     return prompt
 
@@ -141,6 +150,7 @@ def restore_prompt(actor: Actor, prompt: Prompt) -> Prompt:
     require(actor, prompt.project, Permission.WRITE)
     if Prompt.objects.filter(pk=prompt.pk, archived_at__isnull=False).update(archived_at=None):
         audit.record(actor, "prompt.restored", project_id=prompt.project_id, target_kind="prompt", target_id=prompt.pk)
+        tell_of_prompt(actor, prompt, "prompt.restored")
     prompt.refresh_from_db()
     return prompt
 

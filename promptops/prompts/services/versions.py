@@ -16,6 +16,7 @@ from promptops.audit import services as audit
 from promptops.core.errors import Conflict, Invalid
 from promptops.prompts.content import closure_sha256, content_of, content_sha256, searchable_text
 from promptops.prompts.models import Prompt, PromptSpec, PromptVersion
+from promptops.prompts.telling import tell_of_version
 
 MAX_MESSAGE = 2000
 MAX_SEARCH_TEXT = 50_000
@@ -98,6 +99,7 @@ def create_version(
         target_id=prompt.pk,
         detail={"number": version.number, "sha256": digest},
     )
+    tell_of_version(actor, version)
     return version, True
 
 

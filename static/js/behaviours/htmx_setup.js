@@ -14,7 +14,12 @@ function showProgress() {
 document.addEventListener("htmx:configRequest", (event) => {
   if (event.detail.verb !== "get") event.detail.headers["X-CSRFToken"] = csrfToken();
 });
-document.addEventListener("htmx:beforeRequest", () => {
+document.addEventListener("htmx:beforeRequest", (event) => {
+  // What only keeps a number fresh (data-while-visible) asks nothing for a page that nobody looks at.
+  if (document.hidden && event.detail.elt?.hasAttribute("data-while-visible")) {
+    event.preventDefault();
+    return;
+  }
   running += 1;
   clearTimeout(timer);
   timer = setTimeout(showProgress, SLOW_AFTER_MS);
