@@ -125,7 +125,12 @@ def test_a_claim_opens_the_attempt_with_its_prices_and_brings_what_the_call_need
     assert run.lease_expires_at is not None
     assert 25 < (run.lease_expires_at - timezone.now()).total_seconds() <= 30
     attempt = Attempt.objects.get(run_id=run.pk)
-    assert (attempt.number, attempt.status, attempt.lease_token, attempt.input_price) == (1, "open", job.token, 0)
+    assert (attempt.number, attempt.status, attempt.lease_token, attempt.input_price) == (
+        1,
+        "open",
+        job.token,
+        Decimal(0),
+    )
     assert job.messages[1] == {"role": "user", "content": "Greet Ada in one sentence."}
     assert (job.parameters["max_tokens"], job.parameters["temperature"]) == (7, 0.2)
     assert job.parameters["seed"] == run.seed is not None
@@ -253,6 +258,8 @@ def test_a_lease_is_renewed_by_its_holder_alone(begin: Begin) -> None:
 
 
 def test_a_dead_workers_calls_are_unknown_and_its_runs_go_on_unless_they_may_not(begin: Begin, team: Team) -> None:
+    safe: Any
+    unsafe: Any
     (safe,), (unsafe,), (cancelled,) = begin(), begin(retry_safe=False), begin()
     claim("local", 3, "w")
     cancel_run(team.actor("editor"), cancelled)
@@ -272,6 +279,7 @@ def test_a_dead_workers_calls_are_unknown_and_its_runs_go_on_unless_they_may_not
 
 def test_a_run_that_kills_its_worker_is_given_up(begin: Begin, settings: Settings) -> None:
     settings.RUN_MAX_CLAIMS = 2
+    poison: Any
     poison, innocent = begin(2)
     for _ in range(2):
         assert claim("local", 1, "w")[0].run_id == poison.pk

@@ -41,7 +41,7 @@ def worker(django_db_setup: None, django_db_blocker: Any) -> Iterator[CeleryWork
         yield running
 
 
-def attempts_of(run: Run) -> list[Attempt]:
+def attempts_of(run: Run) -> list[Any]:
     return list(Attempt.objects.filter(run_id=run.pk).order_by("number"))
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 from collections.abc import Sequence
+from typing import Any
 
 import pytest
 import redis
@@ -125,7 +126,7 @@ def test_a_worker_that_is_asked_to_stop_ends_its_calls_or_gives_them_back(
     for run in Run.objects.filter(pk__in=[run.pk for run in later]):
         assert (run.status, run.lease_token, attempts_of(run)) == (Status.QUEUED, None, ["cancelled"])
         assert run.claims == 0  # this is no run that kills its worker
-    (failed,) = Run.objects.filter(pk=never[0].pk)
+    failed: Any = Run.objects.get(pk=never[0].pk)
     assert (failed.status, failed.error["kind"]) == (Status.FAILED, "worker_stopped")
     wait_for(lambda: provider.in_flight == 0)
     assert not Worker.objects.exists()
