@@ -6,6 +6,7 @@ of the bridge.
 """
 
 import re
+import sys
 from typing import Any, cast
 
 from a2wsgi import WSGIMiddleware
@@ -16,6 +17,10 @@ from promptops.wsgi import application as wsgi_application  # first: it sets Dja
 # isort: split
 from promptops.event_streams import EventStreams
 from promptops.resolve_cache import ResolveCache
+
+# The event loop answers within microseconds, and must not wait for a thread that builds a page to give way: Python lets
+# each go on for 5 ms by default (measured: half the time of an answer, where many threads are busy).
+sys.setswitchinterval(0.001)
 
 _bridge = cast(Any, WSGIMiddleware(cast(Any, wsgi_application), workers=settings.WEB_THREADS))
 
