@@ -49,7 +49,8 @@ def create_token(
     own = actor.role_in(project)
     if role not in [one.value for one in SCOPES_OF_ROLE] or own is None or not own.includes(Role(role)):
         errors["role"] = [_("Choose one of the roles viewer, editor, reviewer, admin.")]
-    allowed: list[Scope] = SCOPES_OF_ROLE.get(Role(role), []) if "role" not in errors else []
+    # A token cannot hand out what it does not have itself.
+    allowed = [scope for scope in SCOPES_OF_ROLE[Role(role)] if actor.has_scope(scope)] if "role" not in errors else []
     wanted = list(allowed) if scopes is None else list(dict.fromkeys(scopes))
     if "role" not in errors and (not wanted or any(scope not in allowed for scope in wanted)):
         errors["scopes"] = [_("This role can have the scopes: %s.") % ", ".join(allowed)]

@@ -136,3 +136,10 @@ def test_only_admins_see_or_make_tokens(admin: Caller) -> None:
         problem(caller.get("/tokens"), 403)
         problem(caller.post("/tokens", {"name": "mine"}), 403)
         problem(caller.delete(f"/tokens/{admin.token.pk}"), 403)
+
+
+def test_a_token_hands_out_no_scope_that_it_lacks(admin: Caller) -> None:
+    made = admin.post("/tokens", {"name": "a", "role": "admin", "scopes": ["admin"]}).json()
+    narrow = caller_of(admin, made)
+    assert narrow.ok("POST", "/tokens", {"name": "b", "role": "admin"}, status=201)["scopes"] == ["admin"]
+    problem(narrow.post("/tokens", {"name": "c", "role": "admin", "scopes": ["write"]}), 422)
