@@ -6,6 +6,8 @@ The engine and the token counter share it, so what is counted before a run is ex
 from __future__ import annotations
 
 import json
+import re
+import secrets
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -34,6 +36,8 @@ class ChatFormat:
     """Tokens that end an answer."""
     context_length: int
     """Tokens of prompt and answer together."""
+    marks: re.Pattern[str]
+    """The special tokens as texts, such as <|im_end|>."""
 
     def prompt(self, messages: Sequence[JsonObject]) -> str:
         """The prompt's text up to where the answer begins. A model without a template gets the plain texts.
@@ -57,8 +61,26 @@ class ChatFormat:
             ) from None
 
     def prompt_ids(self, messages: Sequence[JsonObject]) -> list[int]:
-        """The prompt's tokens. Raises like `prompt`."""
-        return list(self.tokenizer.encode(self.prompt(messages), add_special_tokens=self.template is None).ids)
+        """The prompt's tokens. Raises like `prompt`.
+
+        Only the template can write the marks of the format: `<|im_end|>` in a message stays text, so nobody's text can
+        pass itself off as another message.
+        """
+        nonce = secrets.token_hex(8)
+        spelled: list[str] = []
+
+        def stand_in(mark: re.Match[str]) -> str:
+            spelled.append(mark.group())
+            return f"\ue000{nonce}-{len(spelled) - 1}\ue001"
+
+        hidden = [{**message, "content": self.marks.sub(stand_in, _text(message))} for message in messages]
+        pieces = re.split(f"\ue000{nonce}-(\\d+)\ue001", self.prompt(hidden))
+        ids = list(self.tokenizer.encode(pieces[0], add_special_tokens=self.template is None).ids)
+        for number, rest in zip(pieces[1::2], pieces[2::2], strict=True):
+            for character in spelled[int(number)]:
+                ids += self.tokenizer.encode(character, add_special_tokens=False).ids
+            ids += self.tokenizer.encode(rest, add_special_tokens=False).ids
+        return ids
 
 
 def load_chat_format(model_dir: Path) -> ChatFormat:
@@ -94,9 +116,12 @@ def _load(model_dir: Path) -> ChatFormat:
     separate = model_dir / "chat_template.jinja"
     template = separate.read_text(encoding="utf-8") if separate.is_file() else configuration.get("chat_template")
     ends = (_json(model_dir / name).get("eos_token_id") for name in ("config.json", "generation_config.json"))
+    tokenizer = Tokenizer.from_file(str(path))
+    marks = sorted((token.content for token in tokenizer.get_added_tokens_decoder().values()), key=len, reverse=True)
     return ChatFormat(
-        tokenizer=Tokenizer.from_file(str(path)),
+        tokenizer=tokenizer,
         template=template,
+        marks=re.compile("|".join(map(re.escape, marks)) or "(?!)"),
         special_tokens={
             name: token if isinstance(token, str) else token["content"]
             for name in ("bos_token", "eos_token", "unk_token", "pad_token")

@@ -25,7 +25,7 @@ Progress = Callable[[float], None]
 WEIGHTS_FILE = "model.safetensors"
 
 CONTROL_TOKEN = 3
-"""`tokenizer.ggml.token_type` of a mark such as <|im_end|>, which text can never spell."""
+"""`tokenizer.ggml.token_type` of a mark of the chat format, such as <|im_end|>."""
 
 _LAYER_NAMES = {
     "attn_norm": "input_layernorm",
