@@ -66,8 +66,10 @@ class Caller:
             timeout=limit,
         )
         try:
+            engine = self._engine(connection)
+            progress.start()  # only now: the first engine of a kind imports an SDK, for a second
             async with asyncio.timeout(limit + SPARE_SECONDS):
-                result = await self._complete(self._engine(connection), request, progress)
+                result = await self._complete(engine, request, progress)
         except EngineError as error:
             return progress.failed(error, request)
         except asyncio.CancelledError:
@@ -122,9 +124,12 @@ class _Progress:
     def __init__(self, job: Job) -> None:
         self.job = job
         self.pieces: list[str] = []
+        self.first_token: float | None = None
+        self.start()
+
+    def start(self) -> None:
         self.started_at = dt.datetime.now(dt.UTC)
         self.started = time.monotonic()
-        self.first_token: float | None = None
 
     def add(self, text: str) -> None:
         if self.first_token is None:

@@ -189,7 +189,7 @@ def test_a_running_call_is_cut_off_and_its_text_kept(
     assert cancelled.status == Status.RUNNING
     (ended,) = wait_until_ended(run)
     assert (ended.status, ended.error["kind"], ended.finish_reason) == (Status.CANCELLED, "cancelled", "cancelled")
-    assert (ended.ended_at - cancelled.cancel_requested_at).total_seconds() < 1
+    assert (ended.ended_at - cancelled.cancel_requested_at).total_seconds() < 2
     assert ended.usage_estimated
     assert 0 < ended.cost_usd < Decimal("0.0001")
     assert (output_of(run) or "").startswith("word0 word1 ")
@@ -248,7 +248,7 @@ def test_an_interactive_run_overtakes_a_batch(
     run = start_run(editor, target, endpoint, variables={"name": "Ada"}, priority=Priority.INTERACTIVE)
     (ended,) = wait_until_ended(run)
     assert Run.objects.filter(batch=batch, status=Status.QUEUED).count() > 100
-    assert (ended.started_at - ended.created_at).total_seconds() < 1
+    assert (ended.started_at - ended.created_at).total_seconds() < 2
     cancel_batch(editor, batch)
     wait_until_ended(*Run.objects.filter(batch=batch))
 
