@@ -17,6 +17,7 @@ from promptops.core.rest import CompactRenderer, StrictParser
 from promptops.notifications.api import routers as notifications_routers
 from promptops.prompts.api import routers as prompts_routers
 from promptops.rest import on_error
+from promptops.reviews.api import routers as reviews_routers
 from promptops.runs.api import routers as runs_routers
 
 API_VERSION = "1.0.0"  # of the contract in /api/v1, not of the software
@@ -42,7 +43,14 @@ api = PromptOpsAPI(
     docs=Swagger({"persistAuthorization": False, "displayRequestDuration": True, "docExpansion": "list"}),
     urls_namespace="api",
 )
-for router in (*prompts_routers, *runs_routers, *catalog_routers, *notifications_routers, *accounts_routers):
+for router in (
+    *prompts_routers,
+    *reviews_routers,
+    *runs_routers,
+    *catalog_routers,
+    *notifications_routers,
+    *accounts_routers,
+):
     api.add_router("", router)
 
 

@@ -202,6 +202,9 @@ AUDIT_NAMES = {
     "endpoint": "promptops.catalog.audit_names.endpoints",
     "credential": "promptops.catalog.audit_names.credentials",
     "batch": "promptops.runs.audit_names.batches",
+    "change": "promptops.reviews.audit_names.changes",
+    "label_policy": "promptops.reviews.audit_names.policies",
+    "code_owners": "promptops.reviews.audit_names.owners",
     "webhook": "promptops.notifications.audit_names.webhooks",
 }
 # Whether a project has one yet, for its first steps: a function of (project) → queryset each.

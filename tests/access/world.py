@@ -15,6 +15,8 @@ from promptops.notifications.models import Delivery, Notification, Webhook
 from promptops.notifications.services import create_webhook, notify
 from promptops.prompts.models import Draft, PromptVersion
 from promptops.prompts.services import create_prompt, create_version, move_label, open_draft, save_draft
+from promptops.reviews.models import ChangeRequest, ReviewComment
+from promptops.reviews.services import comment, propose, set_label_policy
 from promptops.runs.models import Batch, Run
 from promptops.runs.services import RunRequest, start_batch, start_run, version_target
 from tests.people import GREETING, Team
@@ -40,6 +42,8 @@ class World:
     webhook: Webhook
     delivery: Delivery
     notification: Notification
+    change: ChangeRequest
+    comment: ReviewComment
 
     def names(self) -> dict[str, Any]:
         """What the placeholders of routes are filled with."""
@@ -56,6 +60,8 @@ class World:
             "invitation_id": self.invitation.pk,
             "member_id": self.spare.pk,
             "draft_id": self.draft.pk,
+            "change": self.change.number,
+            "comment_id": self.comment.pk,
             "webhook_id": self.webhook.pk,
             "delivery_id": self.delivery.pk,
             "notification_id": self.notification.pk,
@@ -91,6 +97,7 @@ def furnish(project: Project, owner: User, *, prefix: str = "own") -> World:
     params = {"label": "production", "prompt": prompt.slug, "version": 1}
     notify(project, [owner], "label.moved", params=params, url=f"/p/{project.slug}/prompts/", actor=SYSTEM)
     notification = Notification.objects.get(project=project, user=owner)
+    change, remark = _propose(project, owner, prefix)
     return World(
         project,
         owner,
@@ -106,7 +113,27 @@ def furnish(project: Project, owner: User, *, prefix: str = "own") -> World:
         webhook,
         delivery,
         notification,
+        change,
+        remark,
     )
+
+
+def _propose(project: Project, owner: User, prefix: str) -> tuple[ChangeRequest, ReviewComment]:
+    """A change request by an editor, with a suggestion. Numbers count in a project: elsewhere it is another one."""
+    writer = create_user(email=f"writer@{project.slug}.example", name="Writer")
+    add_member(SYSTEM, project, writer, role="editor")
+    author = user_actor(writer)
+    first = create_prompt(author, project, GREETING, slug=f"{prefix}-proposed")
+    text = {**GREETING, "messages": [{"role": "user", "content": "Greet {{ name }} twice."}]}
+    create_version(author, first.prompt, text)
+    if prefix != "own":
+        propose(author, first.prompt, version=first, label="canary")
+    change = propose(author, first.prompt, version=first, title="Proposed")
+    remark = comment(
+        user_actor(owner), change, body="Politer?", message_index=1, line=1, suggestion="Greet {{ name }}!"
+    )
+    set_label_policy(user_actor(owner), project, "guarded")
+    return change, remark
 
 
 def furnish_team(team: Team) -> World:
