@@ -119,6 +119,31 @@ class PromptVersion(models.Model):
         return content
 
 
+class PromptDependency(models.Model):
+    """A prompt that a version itself includes: at a version (``included_version``), or wherever a label stands
+    (``label``). Append-only, so that "what is affected if I edit this?" is one query.
+    """
+
+    version = models.ForeignKey(PromptVersion, on_delete=models.PROTECT, related_name="dependencies")
+    order = models.PositiveSmallIntegerField()
+    included = models.ForeignKey(Prompt, on_delete=models.PROTECT, related_name="dependents")
+    included_version = models.ForeignKey(PromptVersion, on_delete=models.PROTECT, null=True, related_name="+")
+    label = models.CharField(max_length=60, blank=True, default="")
+
+    class Meta:
+        verbose_name = _("dependency")
+        constraints = [
+            models.UniqueConstraint(fields=["version", "order"], name="dependency_order_unique"),
+            models.CheckConstraint(
+                condition=Q(included_version__isnull=True) ^ Q(label=""), name="dependency_version_or_label"
+            ),
+        ]
+        indexes = [models.Index(fields=["included", "label"], name="dependency_included")]
+
+    def __str__(self) -> str:
+        return f"{self.version_id} → {self.included_id}@{self.label or self.included_version_id}"
+
+
 class VersionWriter(models.Model):
     """Somebody who wrote a revision of the draft that became a version, beside its author. Append-only.
 

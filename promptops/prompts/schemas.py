@@ -45,6 +45,16 @@ MESSAGE_SCHEMA: dict[str, Any] = {
             "required": ["type", "name"],
             "properties": {"type": {"const": "placeholder"}, "name": {"type": "string"}},
         },
+        {
+            "title": "Use",
+            "type": "object",
+            "description": "Where the messages of another chat prompt are put in.",
+            "required": ["type", "prompt"],
+            "properties": {
+                "type": {"const": "use"},
+                "prompt": {"type": "string", "description": "A slug with a label or a version: `greeting@production`."},
+            },
+        },
     ]
 }
 VARIABLE_SCHEMA: dict[str, Any] = {
@@ -162,6 +172,15 @@ class Version(VersionHead):
     output_schema: JsonObject | None
 
 
+class Included(Schema):
+    """A version that is part of another prompt."""
+
+    reference: str = Field(description="As it is written there.", examples=["greeting@production"])
+    prompt: str = Field(description="Its slug now.", examples=["greeting"])
+    version: int = Field(examples=[3])
+    label: str | None = Field(description="The label by which it is included; null where a version is.")
+
+
 class Served(Schema):
     """What a service needs in order to make its own call."""
 
@@ -174,7 +193,9 @@ class Served(Schema):
     parameters: JsonObject
     variables: Variables
     output_schema: JsonObject | None
-    sha256: str
+    sha256: str = Field(description="Of the content, as it was written.")
+    closure_sha256: str = Field(description="Of the content and of all that it includes, as labels stand now.")
+    includes: list[Included] = Field(description="Every prompt that is included, directly or by another one.")
 
 
 class Label(Schema):

@@ -14,6 +14,7 @@ from django.utils.translation import gettext as _
 from promptops import templating
 from promptops.accounts.models import Project
 from promptops.core.errors import AppError, Invalid, NotFound
+from promptops.prompts.composition import Composition, composed_version
 from promptops.prompts.models import Label, LabelMove, Prompt, PromptActivity, PromptSlug, PromptVersion
 from promptops.prompts.querysets import moves_of, prompts_of
 
@@ -79,15 +80,33 @@ def get_version(prompt: Prompt, *, label: str | None = None, number: int | None 
     return version
 
 
-def served(project: Project, slug: str, *, label: str | None = None, number: int | None = None) -> dict[str, Any]:
+def served(
+    project: Project, slug: str, *, label: str | None = None, number: int | None = None, resolved: bool = True
+) -> dict[str, Any]:
     """Return what ``resolve`` answers: the served version as JSON.
+
+    Args:
+        resolved: with the includes put in; otherwise the text as it was written.
 
     Raises:
         Moved: the slug is a former one.
         NotFound: no such prompt, version or label, or the prompt is archived.
+        Conflict: an include cannot be put in (code ``include_broken``).
     """
     version = served_version(get_prompt(project, slug), label=label, number=number)
-    return served_json(version, label=(label or DEFAULT_LABEL) if number is None else None)
+    composition = composed_version(version)
+    return served_json(
+        version, composition, label=(label or DEFAULT_LABEL) if number is None else None, resolved=resolved
+    )
+
+
+def resolved_closure(version: PromptVersion) -> str:
+    """Return the hash of what a version means now: of its content and of all that it includes, where labels stand.
+
+    It is ``version.closure_sha256`` as long as no label that it includes by has moved since it was saved. Raises
+    Conflict where an include cannot be put in.
+    """
+    return composed_version(version).closure_sha256
 
 
 def served_version(prompt: Prompt, *, label: str | None = None, number: int | None = None) -> PromptVersion:
@@ -102,9 +121,11 @@ def served_version(prompt: Prompt, *, label: str | None = None, number: int | No
     return get_version(prompt, label=label, number=number)
 
 
-def served_json(version: PromptVersion, *, label: str | None) -> dict[str, Any]:
-    """Return ``{prompt, version, label, kind, syntax, messages, parameters, variables, output_schema, sha256}``."""
-    content = version.content
+def served_json(
+    version: PromptVersion, composition: Composition, *, label: str | None, resolved: bool
+) -> dict[str, Any]:
+    """Return what ``schemas.Served`` describes."""
+    content = composition.content if resolved else version.content
     return {
         "prompt": version.prompt.slug,
         "version": version.number,
@@ -116,6 +137,8 @@ def served_json(version: PromptVersion, *, label: str | None) -> dict[str, Any]:
         "variables": content.get("variables", {}),
         "output_schema": content.get("output_schema"),
         "sha256": version.content_sha256,
+        "closure_sha256": composition.closure_sha256,
+        "includes": composition.as_json(),
     }
 
 

@@ -77,7 +77,7 @@ def test_it_resolves_production_and_never_silently_the_latest(admin: Caller) -> 
     served = admin.ok("GET", "/prompts/support-reply/resolve")
     assert set(served) == {
         "prompt", "version", "label", "kind", "syntax", "messages", "parameters", "variables", "output_schema",
-        "sha256",
+        "sha256", "closure_sha256", "includes",
     }  # fmt: skip
     assert (served["version"], served["label"]) == (1, "production")
     assert admin.ok("GET", "/prompts/support-reply/resolve?version=2")["label"] is None

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Literal
 
 from django.http import HttpResponse
 from ninja import Path, Query, Router, Status
@@ -81,16 +81,25 @@ def restore_prompt(request: ApiRequest, slug: Path[str]) -> dict[str, Any]:
 
 @router.get(
     "/prompts/{slug}/resolve",
-    response=answers(308, 404, ok=schemas.Served),
+    response=answers(308, 404, 409, ok=schemas.Served),
     summary="Get the served version",
     openapi_extra={"responses": {304: {"description": "The caller's ETag (If-None-Match) is still right."}}},
 )
-def resolve(request: ApiRequest, slug: Path[str], label: str | None = None, version: int | None = None) -> HttpResponse:
+def resolve(
+    request: ApiRequest,
+    slug: Path[str],
+    label: str | None = None,
+    version: int | None = None,
+    includes: Literal["resolved", "unresolved"] = "resolved",
+) -> HttpResponse:
     """The version under a label, or the version with a number.
 
     Without either it is the one under `production`; where nothing stands there it is 404, never silently the latest.
     `label=latest` asks for the newest. This is the path to call before each of your own calls: it is answered from
     memory, and a moved label shows within a second. Send the ETag back in `If-None-Match` and get 304.
+
+    The texts of included prompts are put in, unless `includes=unresolved` asks for the text as it was written; which
+    versions they are is in `includes`. Where one cannot be put in, it is 409 (`include_broken`) with the reason.
     """
     token = request.auth
     # For the web process (promptops/resolve_cache.py): whose answer this is, and until when at most.
@@ -99,7 +108,9 @@ def resolve(request: ApiRequest, slug: Path[str], label: str | None = None, vers
         "token": token.pk,
         "expires": token.expires_at.timestamp() if token.expires_at else None,
     }
-    return conditional_json(request, dumps(selectors.served(request.project, slug, label=label, number=version)))
+    resolved = includes == "resolved"
+    answer = selectors.served(request.project, slug, label=label, number=version, resolved=resolved)
+    return conditional_json(request, dumps(answer))
 
 
 def prompt_json(prompt: Prompt, labels: list[Label]) -> dict[str, Any]:

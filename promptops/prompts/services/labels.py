@@ -18,6 +18,8 @@ from promptops.audit import services as audit
 from promptops.core.database import broken_rule
 from promptops.core.errors import Conflict, Invalid, NotFound
 from promptops.prompts.models import Label, LabelMove, Prompt, PromptVersion
+from promptops.prompts.selectors import resolved_closure
+from promptops.prompts.services.dependencies import refuse_to_break
 from promptops.prompts.services.versions import clean_note, locked_prompt
 from promptops.prompts.telling import tell_of_move
 
@@ -47,7 +49,8 @@ def move_label(
         Invalid: the label's name is malformed, or is ``latest``, which is computed.
         NotFound: the version is of another prompt.
         Conflict: see ``expected`` (code ``label_moved``), the prompt is archived, or the label is protected (code
-            ``label_protected``): then a change request moves it.
+            ``label_protected``): then a change request moves it. Or the version, or something live that includes this
+            prompt by the label, could not be put together then (code ``include_broken``).
     """
     require(actor, prompt.project, Permission.WRITE)
     return release_label(actor, prompt, name, version, LabelMove.Authority.DIRECT, reason=reason, expected=expected)
@@ -90,7 +93,8 @@ def remove_label(
 ) -> LabelMove | None:
     """Take a label off: ``resolve`` by it answers 404 from then on. Its history stays.
 
-    ``expected`` as in ``move_label``. A protected label is not taken off (Conflict, code ``label_protected``).
+    ``expected`` as in ``move_label``. A protected label is not taken off (Conflict, code ``label_protected``), nor one
+    by which something live includes this prompt (``include_broken``).
     """
     require(actor, prompt.project, Permission.WRITE)
     return _move(actor, prompt, name, None, reason, LabelMove.Authority.DIRECT, expected)
@@ -180,11 +184,12 @@ def _written(
     try:
         with transaction.atomic():
             label.save(update_fields=["version", "moved_at"])
+            refuse_to_break(label.prompt, label=label)
             return LabelMove.objects.create(
                 label=label,
                 from_version=before,
                 to_version=version,
-                closure_sha256=version.closure_sha256 if version else "",
+                closure_sha256=resolved_closure(version) if version else "",
                 authority=authority,
                 reason=reason,
                 actor_kind=actor.kind,

@@ -19,6 +19,7 @@ from promptops.core.database import broken_rule
 from promptops.core.errors import Conflict, Invalid
 from promptops.prompts.content import content_of
 from promptops.prompts.models import Prompt, PromptSlug, PromptVersion
+from promptops.prompts.services.dependencies import refuse_to_break
 from promptops.prompts.services.versions import create_version, locked_prompt, search_text_of
 from promptops.prompts.telling import tell_of_prompt
 
@@ -129,9 +130,14 @@ def update_prompt(
 
 @transaction.atomic
 def archive_prompt(actor: Actor, prompt: Prompt) -> Prompt:
-    """Take a prompt out of lists and out of ``resolve``. Nothing is deleted; ``restore_prompt`` undoes it."""
+    """Take a prompt out of lists and out of ``resolve``. Nothing is deleted; ``restore_prompt`` undoes it.
+
+    Raises:
+        Conflict: something live includes it (code ``include_broken``).
+    """
     require(actor, prompt.project, Permission.WRITE)
     if Prompt.objects.filter(pk=prompt.pk, archived_at=None).update(archived_at=timezone.now()):
+        refuse_to_break(prompt)
         audit.record(actor, "prompt.archived", project_id=prompt.project_id, target_kind="prompt", target_id=prompt.pk)
         tell_of_prompt(actor, prompt, "prompt.archived")
     prompt.refresh_from_db()

@@ -14,8 +14,9 @@ from promptops.accounts.models import Project
 from promptops.accounts.policies import Permission, require
 from promptops.audit import services as audit
 from promptops.core.errors import Conflict, Invalid
-from promptops.prompts.content import closure_sha256, content_of, content_sha256, searchable_text
+from promptops.prompts.content import content_of, content_sha256, searchable_text
 from promptops.prompts.models import Prompt, PromptSpec, PromptVersion
+from promptops.prompts.services.dependencies import composed_to_save, store_dependencies
 from promptops.prompts.telling import tell_of_version
 
 MAX_MESSAGE = 2000
@@ -51,7 +52,7 @@ def create_version(
         parent: the version it follows; the newest one by default.
 
     Raises:
-        Invalid: the content or the message is malformed.
+        Invalid: the content or the message is malformed, or an include cannot be put in (code ``include``).
         Conflict: ``expected_head`` is not the newest version any more (code ``stale_version``), or it is archived.
     """
     require(actor, prompt.project, Permission.WRITE)
@@ -74,6 +75,7 @@ def create_version(
     digest = content_sha256(content)
     if parent is not None and parent.content_sha256 == digest:
         return parent, False
+    composition = composed_to_save(prompt, content)
     version = PromptVersion.objects.create(
         prompt=prompt,
         number=prompt.last_number + 1,
@@ -81,12 +83,13 @@ def create_version(
         merge_parent=merge_parent,
         spec=store_spec(prompt.project, content),
         content_sha256=digest,
-        closure_sha256=closure_sha256(digest),
+        closure_sha256=composition.closure_sha256,
         message=message,
         author_kind=actor.kind,
         author=actor.user,
         author_name=actor.name,
     )
+    store_dependencies(version, composition)
     prompt.last_number = version.number
     prompt.updated_at = timezone.now()
     prompt.search_text = search_text_of(prompt, content)
