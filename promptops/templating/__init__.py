@@ -7,6 +7,7 @@ file or the network; it runs in a process of its own with limits on time, memory
 `TemplateError` with its place. Pure Python: no Django, no database. How it works: `docs/templates.md`.
 """
 
+from .composition import Composed, Include, Reference, compose, includes_of, may_include, parse_reference
 from .contract import VariableError, resolve_variables
 from .differences import Breaking, FieldDiff, MessageDiff, SpecDiff, diff
 from .linting import Finding, lint
@@ -23,13 +24,16 @@ __all__ = [
     "ROLES",
     "SYNTAXES",
     "Breaking",
+    "Composed",
     "FieldDiff",
     "Finding",
+    "Include",
     "JsonObject",
     "Kind",
     "Merge",
     "MergeConflict",
     "MessageDiff",
+    "Reference",
     "Span",
     "SpecDiff",
     "SpecError",
@@ -41,10 +45,14 @@ __all__ = [
     "canonical_json",
     "canonical_spec",
     "check_syntax",
+    "compose",
     "diff",
+    "includes_of",
     "infer_contract",
     "lint",
+    "may_include",
     "merge",
+    "parse_reference",
     "render",
     "render_many",
     "resolve_variables",

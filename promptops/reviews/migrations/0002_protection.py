@@ -140,7 +140,7 @@ BEGIN
     IF change.state NOT IN ('open', 'changes_requested', 'approved') THEN
         found := found || CASE WHEN change.state IN ('draft', 'outdated') THEN change.state::text ELSE 'closed' END;
     END IF;
-    IF change.state <> 'outdated' AND change.replaces_id IS DISTINCT FROM (
+    IF change.state IN ('draft', 'open', 'changes_requested', 'approved') AND change.replaces_id IS DISTINCT FROM (
         SELECT version_id FROM prompts_label WHERE prompt_id = change.prompt_id AND name = change.label
     ) THEN
         found := found || 'outdated'::text;

@@ -115,6 +115,7 @@ def set_code_owners(actor: Actor, project: Project, folder: str, people: Sequenc
     row = CodeOwners.objects.create(
         project=project, folder=folder, people=ids, actor_user=person, actor_name=actor.name
     )
+    row.refresh_from_db(fields=["at"])  # the database's
     audit.record(
         actor,
         "code_owners.set",
