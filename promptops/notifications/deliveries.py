@@ -37,12 +37,12 @@ AT_ONCE_IN_ALL = 32
 USER_AGENT = "PromptOps-Webhook/1"
 
 _CLAIM = f"""
-UPDATE notifications_delivery d SET due_at = now() + interval '{LEASE_SECONDS} seconds', tries = d.tries + 1,
+UPDATE notifications_delivery d SET due_at = %(now)s + interval '{LEASE_SECONDS} seconds', tries = d.tries + 1,
     attempts = d.attempts + 1
 FROM (
     SELECT one.id FROM notifications_webhook w CROSS JOIN LATERAL (
         SELECT p.id, p.due_at FROM notifications_delivery p
-        WHERE p.webhook_id = w.id AND p.status = 'pending' AND p.due_at <= now()
+        WHERE p.webhook_id = w.id AND p.status = 'pending' AND p.due_at <= %(now)s
         ORDER BY p.due_at LIMIT CASE WHEN w.failing_since IS NULL THEN {AT_ONCE} ELSE {AT_ONCE_FAILING} END
         FOR UPDATE SKIP LOCKED
     ) one
@@ -51,9 +51,9 @@ FROM (
 """  # noqa: S608
 
 _EXPIRE = """
-UPDATE notifications_delivery SET status = 'failed', ended_at = now(),
-    error = CASE WHEN error = '' THEN 'The webhook was switched off until its time was over.' ELSE error END
-WHERE status = 'pending' AND give_up_at < now() AND due_at <= now()
+UPDATE notifications_delivery SET status = 'failed', ended_at = %(now)s,
+    error = CASE WHEN error = '' THEN 'Its time was over before it could be sent.' ELSE error END
+WHERE status = 'pending' AND give_up_at < %(now)s AND due_at <= %(now)s
 """
 
 
@@ -66,8 +66,8 @@ class Claim:
 def deliver_due() -> int:
     """Claim what is due, call, record. Returns how many calls were made; 0: nothing is due."""
     with connection.cursor() as cursor:
-        cursor.execute(_EXPIRE)
-        cursor.execute(_CLAIM)
+        cursor.execute(_EXPIRE, {"now": timezone.now()})
+        cursor.execute(_CLAIM, {"now": timezone.now()})
         claims = [Claim(*row) for row in cursor.fetchall()]
     send(claims)
     return len(claims)

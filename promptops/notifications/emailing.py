@@ -33,9 +33,9 @@ MAX_ERROR = 500
 logger = logging.getLogger(__name__)
 
 _CLAIM = f"""
-UPDATE notifications_notification SET email_due_at = now() + interval '{LEASE_SECONDS} seconds',
+UPDATE notifications_notification SET email_due_at = %(now)s + interval '{LEASE_SECONDS} seconds',
     email_attempts = email_attempts + 1
-WHERE id = (SELECT id FROM notifications_notification WHERE email_due_at <= now()
+WHERE id = (SELECT id FROM notifications_notification WHERE email_due_at <= %(now)s
     ORDER BY email_due_at LIMIT 1 FOR UPDATE SKIP LOCKED)
 RETURNING id, email_attempts
 """  # noqa: S608
@@ -71,7 +71,7 @@ def is_due() -> bool:
 
 def _claim() -> Claim | None:
     with connection.cursor() as cursor:
-        cursor.execute(_CLAIM)
+        cursor.execute(_CLAIM, {"now": timezone.now()})
         row = cursor.fetchone()
     return Claim(*row) if row else None
 

@@ -88,7 +88,7 @@ def notify(
     return len(told)
 
 
-def _members(project: Project, people: set[int | None]) -> list[int]:
+def _members(project: Project, people: set[int]) -> list[int]:
     """In the order of their ids, so that two tellers never lock each other's rows crosswise."""
     if not people:
         return []

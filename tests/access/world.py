@@ -15,7 +15,7 @@ from promptops.notifications.models import Delivery, Notification, Webhook
 from promptops.notifications.services import create_webhook, notify
 from promptops.prompts.models import Draft, PromptVersion
 from promptops.prompts.services import create_prompt, create_version, move_label, open_draft, save_draft
-from promptops.reviews.models import ChangeRequest, ReviewComment
+from promptops.reviews.models import ChangeRequest, LabelPolicy, ReviewComment
 from promptops.reviews.services import comment, propose, set_label_policy
 from promptops.runs.models import Batch, Run
 from promptops.runs.services import RunRequest, start_batch, start_run, version_target
@@ -44,6 +44,7 @@ class World:
     notification: Notification
     change: ChangeRequest
     comment: ReviewComment
+    policy: LabelPolicy
 
     def names(self) -> dict[str, Any]:
         """What the placeholders of routes are filled with."""
@@ -62,6 +63,7 @@ class World:
             "draft_id": self.draft.pk,
             "change": self.change.number,
             "comment_id": self.comment.pk,
+            "policy_id": self.policy.pk,
             "webhook_id": self.webhook.pk,
             "delivery_id": self.delivery.pk,
             "notification_id": self.notification.pk,
@@ -94,10 +96,10 @@ def furnish(project: Project, owner: User, *, prefix: str = "own") -> World:
     draft = open_draft(actor, prompt)
     draft = save_draft(actor, draft, revision=0, content=second)
     delivery = Delivery.objects.get(webhook=webhook)
-    params = {"label": "production", "prompt": prompt.slug, "version": 1}
+    params: dict[str, str | int] = {"label": "production", "prompt": prompt.slug, "version": 1}
     notify(project, [owner], "label.moved", params=params, url=f"/p/{project.slug}/prompts/", actor=SYSTEM)
     notification = Notification.objects.get(project=project, user=owner)
-    change, remark = _propose(project, owner, prefix)
+    change, remark, policy = _propose(project, owner, prefix)
     return World(
         project,
         owner,
@@ -115,10 +117,11 @@ def furnish(project: Project, owner: User, *, prefix: str = "own") -> World:
         notification,
         change,
         remark,
+        policy,
     )
 
 
-def _propose(project: Project, owner: User, prefix: str) -> tuple[ChangeRequest, ReviewComment]:
+def _propose(project: Project, owner: User, prefix: str) -> tuple[ChangeRequest, ReviewComment, LabelPolicy]:
     """A change request by an editor, with a suggestion. Numbers count in a project: elsewhere it is another one."""
     writer = create_user(email=f"writer@{project.slug}.example", name="Writer")
     add_member(SYSTEM, project, writer, role="editor")
@@ -132,8 +135,7 @@ def _propose(project: Project, owner: User, prefix: str) -> tuple[ChangeRequest,
     remark = comment(
         user_actor(owner), change, body="Politer?", message_index=1, line=1, suggestion="Greet {{ name }}!"
     )
-    set_label_policy(user_actor(owner), project, "guarded")
-    return change, remark
+    return change, remark, set_label_policy(user_actor(owner), project, "guarded")
 
 
 def furnish_team(team: Team) -> World:

@@ -12,7 +12,7 @@ from ninja import Path, Query, Router, Status
 from promptops.accounts.bearer import ApiRequest, TokenBearer
 from promptops.accounts.policies import Permission, require
 from promptops.core.pagination import page_of
-from promptops.core.rest import Listing, answers, listing
+from promptops.core.rest import Listing, Paging, answers, listing
 from promptops.notifications import schemas, services
 from promptops.notifications.models import Delivery, Webhook
 from promptops.notifications.querysets import deliveries_of, webhooks_of
@@ -23,7 +23,7 @@ ADMINS = TokenBearer(reads=Permission.ADMIN)
 
 
 @router.get("/webhooks", response=answers(ok=Listing[schemas.Webhook]), auth=ADMINS, summary="List webhooks")
-def list_webhooks(request: ApiRequest, paging: Query[schemas.Paging]) -> dict[str, Any]:
+def list_webhooks(request: ApiRequest, paging: Query[Paging]) -> dict[str, Any]:
     """Every webhook of the project, newest first."""
     rows = webhooks_of(request.project)
     return listing(page_of(rows, order=("-id",), cursor=paging.cursor, limit=paging.limit), as_json)
@@ -77,7 +77,7 @@ def rotate_webhook(request: ApiRequest, webhook_id: Path[int], response: HttpRes
 @router.post("/webhooks/{webhook_id}/test", response=answers(404, ok=schemas.WholeDelivery), summary="Test a webhook")
 def test_webhook(request: ApiRequest, webhook_id: Path[int]) -> dict[str, Any]:
     """Sends a `ping` once, also where the webhook is off, and answers what came of it, within 10 seconds."""
-    return whole_json(services.test_webhook(request.actor, _for_admins(request, webhook_id)))
+    return whole_json(services.ping_webhook(request.actor, _for_admins(request, webhook_id)))
 
 
 @router.get(

@@ -15,11 +15,11 @@ from promptops.notifications.services.inbox import (
 from promptops.notifications.services.webhooks import (
     create_webhook,
     delete_webhook,
+    ping_webhook,
     redeliver,
     rotate_keys,
     rotate_secret,
     subscribable,
-    test_webhook,
     update_webhook,
 )
 from promptops.notifications.telling import notify
@@ -34,10 +34,10 @@ __all__ = [
     "mark_read",
     "mark_unread",
     "notify",
+    "ping_webhook",
     "redeliver",
     "rotate_keys",
     "rotate_secret",
     "subscribable",
-    "test_webhook",
     "update_webhook",
 ]

@@ -119,7 +119,7 @@ def rotate_secret(actor: Actor, webhook: Webhook) -> tuple[Webhook, str]:
     return webhook, secret
 
 
-def test_webhook(actor: Actor, webhook: Webhook) -> Delivery:
+def ping_webhook(actor: Actor, webhook: Webhook) -> Delivery:
     """Send a ``ping`` now, also where the webhook is off, once. Takes as long as it takes to answer (10 s at most)."""
     require(actor, webhook.project, Permission.ADMIN)
     with transaction.atomic():

@@ -89,7 +89,7 @@ def webhook_rotate(request: ProjectRequest, pk: int) -> HttpResponse:
 def webhook_test(request: ProjectRequest, pk: int) -> HttpResponse:
     """Send a ping, and show what came back."""
     found = get_webhook(request.project, pk)
-    delivery = services.test_webhook(request.actor, found)
+    delivery = services.ping_webhook(request.actor, found)
     if not is_fragment(request):
         return redirect(request, "notifications:webhook", request.project.slug, found.pk)
     context = {**_context(get_webhook(request.project, pk)), "tested": delivery}
