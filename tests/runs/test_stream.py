@@ -353,6 +353,6 @@ def test_a_server_that_stops_lets_everybody_go(team: Team, client: httpx2.Client
             rest = list(stream)  # ends as it should, instead of breaking
         waiter.join()
         server.process.wait(10)
-        assert time.monotonic() - began < 4  # the server kills what is open after 5
+        assert time.monotonic() - began < 30  # not the ten minutes for which a stream may stay open
     assert "ended" not in [one.name for one in rest]
     assert answers == {"wait": 202}

@@ -77,7 +77,7 @@ def web_command(port: int, *, host: str = "127.0.0.1", processes: int = 1) -> li
     """The web server; on the loopback address unless told otherwise."""
     address = ["--host", host, "--port", str(port)]
     options = ["--interface", "asgi", "--no-ws", "--workers", str(processes), "--respawn-failed-workers"]
-    options += ["--workers-kill-timeout", "5", "--log-level", "warning"]
+    options += ["--workers-kill-timeout", "9", "--log-level", "warning"]
     return [sys.executable, "-m", "granian", *address, *options, "promptops.asgi:application"]
 
 
