@@ -23,7 +23,6 @@ from promptops.engines import (
     count_tokens,
     create_engine,
 )
-from promptops.engines import transformers_local as local
 from promptops.engines.chat_format import load_chat_format
 from promptops.engines.generation import PREFILL_CHUNK, Generator
 from promptops.engines.jobs import Ended, Event, Job, Sampling
