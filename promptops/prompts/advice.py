@@ -5,9 +5,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 from django.utils.translation import gettext as _
 
@@ -26,13 +24,14 @@ class Advice:
     column: int | None = None
 
 
-def advice_on(
-    template: templating.Template, parameters: Mapping[str, Any] | None, output_schema: Mapping[str, Any] | None
-) -> list[Advice]:
-    """Return what is likely to go wrong with a prompt. Raises TemplateError for a template beyond the limits."""
+def advice_on(composed: templating.Composed) -> list[Advice]:
+    """Return what is likely to go wrong with a prompt, its includes put in, at the places of the prompt itself.
+
+    Raises TemplateError for a template beyond the limits.
+    """
     return [
         Advice(_sentence(found), found.severity, found.code, found.message_index, found.line, found.column)
-        for found in templating.lint(template, parameters, output_schema)
+        for found in composed.lint()
     ]
 
 

@@ -10,7 +10,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from promptops import templating
+from promptops.accounts.models import Project
 from promptops.prompts.advice import Advice, advice_on
+from promptops.prompts.composition import compose
 
 
 @dataclass(frozen=True)
@@ -43,20 +45,28 @@ class Preview:
     variables: dict[str, str] = field(default_factory=dict)
 
 
-def preview_of(content: Mapping[str, Any], values: Mapping[str, Any]) -> Preview:
-    """Render a content as typed with the values to try. Raises nothing: what is wrong is in the answer."""
+def preview_of(project: Project, content: Mapping[str, Any], values: Mapping[str, Any]) -> Preview:
+    """Render a content as typed with the values to try, its includes put in. Raises nothing: what is wrong is in the
+    answer, at its place in ``content``.
+    """
     mistakes = templating.validate_spec(dict(content))
     problems = [_problem_of_shape(mistake) for mistake in mistakes]
     if any(mistake.path.partition(".")[0] in ("", "kind", "syntax", "messages", "variables") for mistake in mistakes):
         return Preview(problems=problems)
-    template = templating.template_of(content)
-    schema = content.get("output_schema")
+    written = templating.template_of(content)
+    broken = templating.check_syntax(written)
+    try:
+        composed = templating.Composed(dict(content)) if broken else compose(project, content).composed
+    except templating.TemplateError as error:
+        broken, composed = [error], templating.Composed(dict(content))
+    template = composed.template
     try:
         variables = variable_types(template)
-        advice = advice_on(template, content.get("parameters"), schema if isinstance(schema, dict) else None)
+        advice = advice_on(composed)
     except templating.TemplateError as error:
-        return Preview(problems=[*problems, _problem_of_template(error)])
-    broken = templating.check_syntax(template)
+        return Preview(problems=[*problems, _problem_of_template(composed.placed(error))])
+    if not broken and composed.references:
+        broken = [composed.placed(error) for error in templating.check_syntax(template)]
     if broken:
         problems += [_problem_of_template(error) for error in broken]
         return Preview(problems=problems, advice=advice, variables=variables)
@@ -66,7 +76,7 @@ def preview_of(content: Mapping[str, Any], values: Mapping[str, Any]) -> Preview
         problems += [Problem(text, path=f"variables.{name}") for name, text in error.errors.items()]
         return Preview(problems=problems, advice=advice, variables=variables)
     except templating.TemplateError as error:
-        problems.append(_problem_of_template(error))
+        problems.append(_problem_of_template(composed.placed(error)))
         return Preview(problems=problems, advice=advice, variables=variables)
     return Preview(messages, problems, stand_ins, advice, variables)
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import dataclasses
 import datetime as dt
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,7 +16,7 @@ from django.utils.translation import gettext as _
 from promptops import templating
 from promptops.accounts.models import Project
 from promptops.core.errors import AppError, Invalid, NotFound
-from promptops.prompts.composition import Composition, composed_version
+from promptops.prompts.composition import Composition, compose, composed_version
 from promptops.prompts.models import Label, LabelMove, Prompt, PromptActivity, PromptSlug, PromptVersion
 from promptops.prompts.querysets import moves_of, prompts_of
 
@@ -59,7 +61,7 @@ def get_version(prompt: Prompt, *, label: str | None = None, number: int | None 
         Invalid: both were given.
         NotFound: there is none. Never falls back to the latest: what nobody released is not served.
     """
-    versions = PromptVersion.objects.select_related("spec", "prompt")
+    versions = PromptVersion.objects.select_related("spec", "prompt__project")
     if label is not None and number is not None:
         raise Invalid(_("Give a label or a version, not both."), errors={"version": [_("Give a label or a version.")]})
     if number is not None:
@@ -252,5 +254,20 @@ def labels_at(version: PromptVersion, moment: dt.datetime) -> list[str]:
 
 
 def diff_versions(old: PromptVersion, new: PromptVersion) -> templating.SpecDiff:
-    """Return what changed between two versions: words per message, parameters, variables, schema."""
-    return templating.diff(old.content, new.content)
+    """Return what changed between two versions: words per message, parameters, variables, schema.
+
+    What breaks callers is judged by the whole, includes put in.
+    """
+    return diff_contents(old.prompt.project, old.content, new.content)
+
+
+def diff_contents(project: Project, old: Mapping[str, Any], new: Mapping[str, Any]) -> templating.SpecDiff:
+    """Return what changed between two contents, as ``diff_versions`` does."""
+    diff = templating.diff(old, new)
+    if not (templating.may_include(old) or templating.may_include(new)):
+        return diff
+    try:
+        whole = templating.diff(compose(project, old).content, compose(project, new).content)
+    except templating.TemplateError:
+        return diff
+    return dataclasses.replace(diff, breaking=whole.breaking)

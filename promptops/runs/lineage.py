@@ -16,7 +16,7 @@ from django.utils.translation import gettext as _
 from promptops.core.templatetags.ui import short_id
 from promptops.prompts.models import Prompt, PromptVersion
 from promptops.prompts.selectors import labels_at
-from promptops.runs.models import Run
+from promptops.runs.models import Run, RunPayload
 from promptops.runs.querysets import runs_of
 
 
@@ -50,8 +50,8 @@ class Graph:
         return {"nodes": [asdict(node) for node in self.nodes], "edges": self.edges}
 
 
-def lineage_of(run: Run) -> dict[str, Any]:
-    """Return the run's graph for ``components/lineage.html``."""
+def lineage_of(run: Run, payload: RunPayload) -> dict[str, Any]:
+    """Return the run's graph for ``components/lineage.html``; ``payload`` is the run's."""
     graph = Graph()
     project = run.project.slug
     result = Node(
@@ -59,6 +59,8 @@ def lineage_of(run: Run) -> dict[str, Any]:
     )
     for origin, label in _content(graph, run, project):
         graph.join(origin, result, label)
+    for included in payload.includes:
+        graph.join(graph.add(_included_node(included, project)), result, _("was part of its prompt"))
     endpoint_url = reverse("catalog:endpoint-detail", args=[project, run.endpoint.slug])
     endpoint = graph.add(Node("endpoint", "endpoint", _("Model"), run.endpoint.name, endpoint_url))
     graph.join(endpoint, result, _("ran it"))
@@ -106,6 +108,13 @@ def _prompt_node(prompt: Prompt, project: str) -> Node:
 def _version_node(version: PromptVersion, prompt: Prompt, project: str) -> Node:
     url = reverse("prompts:version-detail", args=[project, prompt.slug, version.number])
     return Node("version", "version", _("Version"), _("version %d") % version.number, url)
+
+
+def _included_node(included: dict[str, Any], project: str) -> Node:
+    slug, number = included["prompt"], included["version"]
+    url = reverse("prompts:version-detail", args=[project, slug, number])
+    kind = _("Included by %s") % included["label"] if included["label"] else _("Included")
+    return Node(f"include-{included['reference']}", "include", kind, f"{slug} v{number}", url)
 
 
 def _label_node(name: str, run: Run, project: str) -> Node:

@@ -166,6 +166,9 @@ class RunPayload(models.Model):
     variables = models.JSONField(default=dict)
     messages = models.JSONField(_("rendered messages"), null=True)
     parameters = models.JSONField(default=dict)
+    includes = models.JSONField(
+        _("versions that were part of the prompt: {reference, prompt, version, label}"), default=list
+    )
     output = models.TextField(null=True)
 
     class Meta:

@@ -30,6 +30,7 @@ def run_json(run: Run, attempts: Sequence[Attempt], payload: RunPayload | None =
             "variables": payload.variables,
             "messages": payload.messages or [],
             "parameters": payload.parameters,
+            "includes": payload.includes,
             "output": payload.output,
         }
     return {

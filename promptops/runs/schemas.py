@@ -10,6 +10,7 @@ from ninja import Field, Schema
 from pydantic import WithJsonSchema
 
 from promptops.core.rest import Given, JsonObject, Paging
+from promptops.prompts.schemas import Included
 from promptops.runs.targets import MAX_ITEMS
 
 MAX_WAIT_SECONDS = 60.0
@@ -161,6 +162,7 @@ class Run(RunHead):
     variables: JsonObject = Field(description="With the defaults of the prompt filled in.")
     messages: SentMessages = Field(description="As rendered, and sent to the model.")
     parameters: JsonObject = Field(description="As sent: the endpoint's, under the prompt's, under the given ones.")
+    includes: list[Included] = Field(description="The versions of other prompts that were part of it.")
     output: str | None = Field(description="The text that came; of a failed run, the part that had come.")
 
 
@@ -170,6 +172,7 @@ class RunInList(RunHead):
     variables: JsonObject = Field(default_factory=dict)
     messages: SentMessages = Field(default_factory=list)
     parameters: JsonObject = Field(default_factory=dict)
+    includes: list[Included] = Field(default_factory=list)
     output: str | None = None
 
 

@@ -28,6 +28,7 @@ from promptops.runs.targets import (
     Prepared,
     RunRequest,
     Target,
+    composed,
     draft_target,
     get_endpoint,
     parameters_for,
@@ -124,13 +125,14 @@ def start_runs(
     Raises:
         Invalid: variables, parameters or metadata do not fit, or the template fails with them (``errors`` by path).
         Forbidden, NotFound: the actor may not run prompts in this project.
-        Conflict: the endpoint is archived.
+        Conflict: the endpoint is archived, or an include cannot be put in (code ``include_broken``).
     """
     project = target.spec.project
     require(actor, project, Permission.RUN)
     _check_together(project, target, endpoint)
     merged = parameters_for(target, endpoint, parameters or {})
-    prepared = prepare(target, requests, path=path)
+    composition = composed(target)
+    prepared = prepare(target, composition, requests, path=path)
     common = {
         "project": project,
         "batch": batch,
@@ -148,7 +150,7 @@ def start_runs(
         "stream": stream,
         "retry_safe": retry_safe,
     }
-    runs, payloads = _rows(common, merged, prepared, endpoint)
+    runs, payloads = _rows(common, merged, prepared, endpoint, composition.as_json())
     Run.objects.bulk_create(runs, batch_size=ROWS_AT_ONCE)
     RunPayload.objects.bulk_create(payloads, batch_size=ROWS_AT_ONCE)
     queue = endpoint.queue
@@ -199,9 +201,12 @@ def start_batch(
 
 
 def replay_run(actor: Actor, run: Run, *, endpoint: Endpoint | None = None) -> Run:
-    """Queue the same spec, variables and parameters again (on another endpoint, if given). Raises as ``start_runs``."""
+    """Queue the same again: spec, included versions, variables, parameters; on another endpoint, if one is given.
+
+    Raises as ``start_runs``.
+    """
     payload = RunPayload.objects.get(run_id=run.pk)
-    target = Target(spec=run.spec, prompt=run.prompt, version=run.version, label=run.label)
+    target = Target(spec=run.spec, prompt=run.prompt, version=run.version, label=run.label, recorded=payload.includes)
     return start_run(
         actor,
         target,
@@ -274,7 +279,11 @@ def _version_that_says(spec: PromptSpec, prompt: Prompt, actor: Actor) -> Prompt
 
 
 def _rows(
-    common: Mapping[str, Any], parameters: Mapping[str, Any], prepared: Sequence[Prepared], endpoint: Endpoint
+    common: Mapping[str, Any],
+    parameters: Mapping[str, Any],
+    prepared: Sequence[Prepared],
+    endpoint: Endpoint,
+    includes: list[dict[str, Any]],
 ) -> tuple[list[Run], list[RunPayload]]:
     now = timezone.now()
     runs, payloads = [], []
@@ -285,7 +294,8 @@ def _rows(
             sent["seed"] = random.randrange(SEED_LIMIT)  # noqa: S311
         run_id = uuid.UUID(int=uuid7().int)
         runs.append(Run(id=run_id, seed=sent.get("seed"), metadata=one.metadata, created_at=now, **common))
-        payloads.append(RunPayload(run_id=run_id, variables=one.variables, messages=one.messages, parameters=sent))
+        texts = {"variables": one.variables, "messages": one.messages, "parameters": sent, "includes": includes}
+        payloads.append(RunPayload(run_id=run_id, **texts))
     return runs, payloads
 
 

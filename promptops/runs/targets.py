@@ -21,6 +21,7 @@ from promptops.catalog.models import Endpoint
 from promptops.catalog.parameters import parameter_errors
 from promptops.core.errors import Invalid, NotFound, TooLarge
 from promptops.prompts import selectors as prompts
+from promptops.prompts.composition import Composition, broken, compose
 from promptops.prompts.content import content_of
 from promptops.prompts.models import Prompt, PromptSpec, PromptVersion
 from promptops.prompts.services import store_spec
@@ -33,12 +34,16 @@ ERRORS_SHOWN = 20
 
 @dataclass(frozen=True)
 class Target:
-    """What to run: a version, or the content of a draft (then ``version`` is None, and ``prompt`` may be)."""
+    """What to run: a version, or the content of a draft (then ``version`` is None, and ``prompt`` may be).
+
+    ``recorded``: the versions that an earlier run included, to be included again; else as their labels stand now.
+    """
 
     spec: PromptSpec
     prompt: Prompt | None = None
     version: PromptVersion | None = None
     label: str = ""
+    recorded: Sequence[Mapping[str, Any]] | None = None
 
 
 @dataclass(frozen=True)
@@ -118,19 +123,34 @@ def parameters_for(target: Target, endpoint: Endpoint, given: Mapping[str, Any])
     return merged
 
 
-def prepare(target: Target, requests: Sequence[RunRequest], *, path: str = "") -> list[Prepared]:
+def composed(target: Target) -> Composition:
+    """Return the target's content with its includes put in.
+
+    Raises:
+        Conflict: one of them cannot be put in (code ``include_broken``, ``errors`` by path).
+    """
+    try:
+        return compose(target.spec.project, target.spec.content, recorded=target.recorded)
+    except templating.TemplateError as error:
+        raise broken(target.prompt.slug if target.prompt else _("This draft"), error) from None
+
+
+def prepare(
+    target: Target, composition: Composition, requests: Sequence[RunRequest], *, path: str = ""
+) -> list[Prepared]:
     """Check the variables of every request and render its messages.
 
     Args:
+        composition: of the target, by ``composed``.
         path: what the errors' paths begin with; ``items.{index}.`` names the request that is wrong.
 
     Raises:
         Invalid: variables that do not fit, or a template that fails with them; nothing is queued then.
         TooLarge: the metadata is.
     """
-    template = templating.template_of(target.spec.content)
-    contract = target.spec.content.get("variables", {})
-    uses = _uses_of(target.spec.sha256, json.dumps(target.spec.content, sort_keys=True))
+    template = composition.template
+    contract = template.variables
+    uses = _uses_of(target.spec.sha256, json.dumps(composition.content, sort_keys=True))
     errors: dict[str, list[str]] = {}
     resolved: list[dict[str, Any]] = []
     for index, request in enumerate(requests):
@@ -148,8 +168,9 @@ def prepare(target: Target, requests: Sequence[RunRequest], *, path: str = "") -
     rendered = templating.render_many([(template, values) for values in resolved])
     for index, outcome in enumerate(rendered):
         if isinstance(outcome, templating.TemplateError):
-            at = f"{path.format(index=index)}messages.{outcome.message_index or 0}"
-            errors[at] = [str(outcome)]
+            placed = composition.composed.placed(outcome)
+            at = f"{path.format(index=index)}messages.{placed.message_index or 0}"
+            errors[at] = [str(placed)]
     if errors:
         shown = dict(list(errors.items())[:ERRORS_SHOWN])
         raise Invalid(_("The template fails with these variables."), errors=shown, code="template")

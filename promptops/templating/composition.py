@@ -163,7 +163,8 @@ class Composed:
 
     def lint(self) -> list[Finding]:
         """`lint` of the whole, at the places of the source. What only concerns an included prompt is left to it."""
-        found = lint(self.template, self.spec.get("parameters"), self.spec.get("output_schema"))
+        schema = self.spec.get("output_schema")
+        found = lint(self.template, self.spec.get("parameters"), schema if isinstance(schema, dict) else None)
         shown: list[Finding] = []
         for one in found:
             index, line, column, reference = self._back(one.message_index, one.line, one.column)

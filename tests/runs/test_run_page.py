@@ -236,7 +236,7 @@ def test_its_lineage_leads_from_the_prompt_to_the_run(team: Team) -> None:
     move_label(team.actor("owner"), version.prompt, "production", version)
     run = get_run(team.project, start(team, label="production").pk)
 
-    graph = lineage_of(run)
+    graph = lineage_of(run, payload_of(run))
 
     assert names(graph) == [
         ("prompt", "greeting"),
@@ -264,7 +264,7 @@ def test_its_lineage_shows_the_labels_of_then_and_not_of_now(team: Team) -> None
     move_label(team.actor("owner"), first.prompt, "production", second)
     move_label(team.actor("owner"), first.prompt, "staging", first)
 
-    graph = lineage_of(get_run(team.project, run.pk))
+    graph = lineage_of(get_run(team.project, run.pk), payload_of(run))
 
     assert ("label", "production") in names(graph)
     assert ("label", "staging") not in names(graph)
@@ -278,7 +278,7 @@ def test_its_lineage_of_a_draft_names_the_text(team: Team) -> None:
     content = {**GREETING, "messages": [{"role": "user", "content": "Draft"}]}
     run = start_draft_run(team.actor("editor"), team.project, content, endpoint, prompt=version.prompt, variables={})
 
-    graph = lineage_of(get_run(team.project, run.pk))
+    graph = lineage_of(get_run(team.project, run.pk), payload_of(run))
 
     assert ("version", f"draft {run.spec.sha256[:8]}") in names(graph)
 
@@ -292,8 +292,8 @@ def test_its_lineage_names_the_run_that_it_repeats_and_its_batch(team: Team) -> 
     batch = start_batch(team.actor("editor"), target, endpoint, [RunRequest({"name": "Ada"})])
     in_batch = batch.runs.get()
 
-    repeated = lineage_of(get_run(team.project, again.pk))
-    batched = lineage_of(get_run(team.project, in_batch.pk))
+    repeated = lineage_of(get_run(team.project, again.pk), payload_of(again))
+    batched = lineage_of(get_run(team.project, in_batch.pk), payload_of(in_batch))
 
     assert ("run", f"…{str(run.pk)[-8:]}") in names(repeated)
     assert ("batch", f"…{str(batch.pk)[-8:]}") in names(batched)

@@ -13,25 +13,26 @@ from promptops.accounts.policies import Permission, require
 from promptops.core.errors import Invalid
 from promptops.core.rest import answers
 from promptops.prompts import schemas, selectors
+from promptops.prompts.composition import composed_version, path_of
 
 router = Router(tags=["Prompts"])
 
 
-@router.post("/render", response=answers(404, ok=schemas.Rendered), summary="Render a prompt")
+@router.post("/render", response=answers(404, 409, ok=schemas.Rendered), summary="Render a prompt")
 def render(request: ApiRequest, given: schemas.RenderGiven) -> dict[str, Any]:
     """The messages as a run would send them; nothing is run or stored. Errors name variable, or message and line."""
     require(request.actor, request.project, Permission.READ)
     prompt = selectors.find_prompt(request.project, given.prompt)
     version = selectors.served_version(prompt, label=given.label, number=given.version)
-    template = templating.template_of(version.content)
+    composition = composed_version(version)
     try:
-        messages = templating.render(template, given.variables)
+        messages = templating.render(composition.template, given.variables)
     except templating.VariableError as error:
         errors = {f"variables.{name}": [text] for name, text in error.errors.items()}
         raise Invalid(_("Some variables are missing or do not fit."), errors=errors, code="variables") from None
-    except templating.TemplateError as error:
-        place = f"messages.{error.message_index or 0}.content"
+    except templating.TemplateError as found:
+        error = composition.composed.placed(found)
         raise Invalid(
-            str(error), errors={place: [error.message]}, code=error.code, line=error.line, column=error.column
+            str(error), errors={path_of(error): [error.message]}, code=error.code, line=error.line, column=error.column
         ) from None
     return {"prompt": prompt.slug, "version": version.number, "messages": messages}

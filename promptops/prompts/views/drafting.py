@@ -231,7 +231,7 @@ def _refuse(
     content: Mapping[str, Any] | None = None,
 ) -> HttpResponse:
     """What is wrong, where. The mistakes of a ``content`` are taken from its preview, which knows their lines."""
-    found = preview_of(content, {}).problems if content is not None else []
+    found = preview_of(request.project, content, {}).problems if content is not None else []
     placed = [problem for problem in found if problem.message_index is not None]
     others = {path: texts for path, texts in errors.items() if not (placed and path.startswith("messages."))}
     problems = placed + [Problem(text, path) for path, texts in others.items() for text in texts]

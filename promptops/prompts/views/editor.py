@@ -24,13 +24,13 @@ from promptops.prompts.models import Draft, Prompt
 from promptops.prompts.presenters import heading_text
 from promptops.prompts.preview import Preview, Problem, preview_of
 from promptops.prompts.querysets import drafts_of
-from promptops.prompts.selectors import find_prompt, folders_of, get_version, tags_of
+from promptops.prompts.selectors import diff_contents, find_prompt, folders_of, get_version, tags_of
 from promptops.prompts.services import open_draft, start_draft
 from promptops.prompts.size import Size, size_of
 from promptops.prompts.views.access import prompt_view
 from promptops.prompts.views.drafting import NEW, draft_key, draft_view, new_draft
 from promptops.prompts.views.versions import labels_by_version, page_context, version_context
-from promptops.templating import SYNTAXES, diff, validate_spec
+from promptops.templating import SYNTAXES, validate_spec
 
 OTHER_DRAFTS = 3
 
@@ -74,7 +74,7 @@ def preview(request: ProjectRequest, slug: str) -> HttpResponse:
         find_prompt(request.project, slug)
     form = EditorForm(request.POST)
     content, endpoint = form.content(), chosen_endpoint(request, form.cleaned_data.get("endpoint") or "")
-    shown = preview_of(content, form.sample_values())
+    shown = preview_of(request.project, content, form.sample_values())
     size = size_of(endpoint, shown.messages, content["parameters"]) if shown.messages is not None else None
     problems = [*shown.problems, *_problems_of_form(form), *_problems_of_parameters(endpoint, content["parameters"])]
     context = {
@@ -96,7 +96,9 @@ def changes(request: ProjectRequest, draft: Draft) -> HttpResponse:
     content, base = EditorForm(request.POST).content(), draft.base_version
     comparison = None
     if base is not None and not validate_spec(content):
-        comparison = comparison_of(diff(base.content, content), base.content["messages"], content["messages"])
+        comparison = comparison_of(
+            diff_contents(request.project, base.content, content), base.content["messages"], content["messages"]
+        )
     return render(request, "prompts/save_changes.html", {"base": base, "comparison": comparison})
 
 

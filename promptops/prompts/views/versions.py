@@ -16,6 +16,7 @@ from promptops.core.csv_export import csv_response
 from promptops.core.errors import Conflict
 from promptops.core.htmx import redirect, render
 from promptops.core.pagination import page_of
+from promptops.prompts.composition import composed_version, direct_includes
 from promptops.prompts.diff_view import comparison_of
 from promptops.prompts.discarded import remember_discarded
 from promptops.prompts.forms import plain_json, pretty_json
@@ -143,12 +144,21 @@ def version_context(request: ProjectRequest, prompt: Prompt, version: PromptVers
         "content": content,
         "labels": labels,
         "shown_messages": shown_messages(content),
-        "variables": variable_rows(content),
+        "variables": variable_rows(_whole(version)),
+        "includes": direct_includes(content),
         "parameters": [(name, plain_json(value)) for name, value in sorted(parameters.items())],
         "schema_text": pretty_json(content.get("output_schema")),
         "api_path": f"/api/v1/prompts/{prompt.slug}/versions/{version.number}",
         "snippets": code_snippets(request.build_absolute_uri("/"), prompt.slug, version, label=label),
     }
+
+
+def _whole(version: PromptVersion) -> dict[str, Any]:
+    """The content with its includes put in, where they can be."""
+    try:
+        return composed_version(version).content
+    except Conflict:
+        return version.content
 
 
 def labels_by_version(prompt: Prompt) -> dict[int, list[Label]]:
