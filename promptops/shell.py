@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+from django.db.models import QuerySet
 from django.http import HttpRequest
 from django.urls import NoReverseMatch, resolve, reverse
 from django.utils.functional import Promise
@@ -13,6 +15,7 @@ from django.utils.translation import gettext_lazy as _
 from promptops.accounts.models import Project, Role, User
 from promptops.accounts.policies import can
 from promptops.notifications.selectors import unread_count
+from promptops.reviews.waiting import waiting_for
 
 THEMES = ("light", "dark", "auto")
 
@@ -31,11 +34,20 @@ class Entry:
     namespaces: tuple[str, ...] = ()
     routes: tuple[str, ...] = ()
     role: Role = Role.VIEWER
+    waiting: Callable[[Project, User], QuerySet[Any]] | None = None  # what it counts: what waits for the person
 
 
 ENTRIES = (
     Entry(_("Home"), "accounts:project-home", icon="home", shortcut="g h", routes=("accounts:project-home",)),
     Entry(_("Prompts"), "prompts:list", icon="message-2-code", shortcut="g p", namespaces=("prompts",)),
+    Entry(
+        _("Changes"),
+        "reviews:list",
+        icon="git-pull-request",
+        shortcut="g c",
+        namespaces=("reviews",),
+        waiting=waiting_for,
+    ),
     Entry(_("Runs"), "runs:list", icon="player-play", shortcut="g r", namespaces=("runs",)),
     Entry(_("Models"), "catalog:endpoint-list", icon="cpu", shortcut="g m", namespaces=("catalog",)),
     Entry(
@@ -64,6 +76,9 @@ ENTRIES = (
             "catalog:credential-create",
             "catalog:credential-edit",
             "catalog:credential-test",
+            "reviews:policies",
+            "reviews:policy-set",
+            "reviews:owners-set",
             "notifications:webhooks",
             "notifications:webhook-create",
             "notifications:webhook",
@@ -105,6 +120,7 @@ class Tab:
 SETTINGS_TABS = (
     Tab("project", _("Project"), "accounts:project-settings", icon="adjustments"),
     Tab("members", _("Members"), "accounts:members", icon="users"),
+    Tab("review", _("Review"), "reviews:policies", icon="shield-lock"),
     Tab("tokens", _("API tokens"), "accounts:tokens", icon="key"),
     Tab("credentials", _("Credentials"), "catalog:credential-list", icon="lock"),
     Tab("webhooks", _("Webhooks"), "notifications:webhooks", icon="webhook"),
@@ -159,9 +175,21 @@ def _navigation(request: HttpRequest, project: Project | None) -> list[dict[str,
                     "icon": entry.icon,
                     "shortcut": entry.shortcut,
                     "current": entry is current,
+                    "waiting": _waiting(entry, request, project),
                 }
             )
     return items
+
+
+def _waiting(entry: Entry, request: HttpRequest, project: Project | None) -> Callable[[], int]:
+    """Counted when a page shows it: fragments have no sidebar."""
+
+    def count() -> int:
+        if entry.waiting is None or project is None or not isinstance(request.user, User):
+            return 0
+        return entry.waiting(project, request.user).count()
+
+    return count
 
 
 def _current_entry(request: HttpRequest) -> Entry | None:

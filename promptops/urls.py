@@ -12,7 +12,7 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("readyz", health.readyz, name="readyz"),
     path("api/v1/", api.urls),
 ]
-for app in ("core", "accounts", "notifications", "catalog", "prompts", "runs", "audit"):
+for app in ("core", "accounts", "notifications", "catalog", "prompts", "runs", "reviews", "audit"):
     if find_spec(f"promptops.{app}") and find_spec(f"promptops.{app}.urls"):
         urlpatterns.append(path("", include(f"promptops.{app}.urls")))
 

@@ -23,6 +23,7 @@ const COMPONENTS = {
   "parameters-panel": () => import("./editor/parameters_panel.js"),
   "draft-autosave": () => import("./editor/draft_autosave.js"),
   "run-stream": () => import("./behaviours/run_stream.js"),
+  "review-page": () => import("./behaviours/review_page.js"),
   "lineage-graph": () => import("./behaviours/lineage_graph.js"),
 };
 

@@ -123,6 +123,31 @@ TABLE: dict[str, Rule] = {
     "prompts:archive": Rule("editor", POST),
     "prompts:restore": Rule("editor", POST),
     "prompts:changes": Rule("editor", POST),
+    "reviews:list": Rule("viewer"),
+    "reviews:list-csv": Rule("viewer"),
+    "reviews:home-panel": Rule("viewer"),
+    "reviews:propose": Rule("editor", BOTH),
+    "reviews:detail": Rule("viewer"),
+    "reviews:message": Rule("viewer"),
+    "reviews:edit": Rule("editor", BOTH),
+    "reviews:comment": Rule("editor", POST),
+    "reviews:resolve": Rule("editor", POST),
+    "reviews:unresolve": Rule("editor", POST),
+    "reviews:apply": Rule("editor", POST),
+    "reviews:verdict": Rule("reviewer", POST),
+    "reviews:dismiss": Rule("reviewer", POST),
+    "reviews:merge": Rule("editor", POST),
+    "reviews:rebase": Rule("editor", BOTH),
+    "reviews:amend": Rule("editor", POST),
+    "reviews:request-review": Rule("editor", POST),
+    "reviews:withdraw": Rule("editor", POST),
+    "reviews:reject": Rule("reviewer", POST),
+    "reviews:reopen": Rule("editor", POST),
+    "reviews:break-glass": Rule("owner", POST),
+    "reviews:policies": Rule("viewer"),
+    "reviews:policy-set": Rule("admin", BOTH),
+    "reviews:policy-remove": Rule("admin", POST),
+    "reviews:owners-set": Rule("admin", BOTH),
     "runs:list": Rule("viewer"),
     "runs:list-csv": Rule("viewer"),
     "runs:home-panel": Rule("viewer"),
@@ -170,6 +195,8 @@ def url_of(name: str, names: dict[str, Any]) -> str:
         known |= {"slug": names["endpoint"], "pk": names["credential_id"]}
     if name.startswith("notifications:"):
         known |= {"pk": names["webhook_id"]}
+    if name.startswith("reviews:"):
+        known |= {"number": names["change"], "place": 0}
     kwargs = {key: known[key] for key in PAGES[name] if key in known}
     if "secret" in PAGES[name]:
         kwargs["secret"] = "no-such-secret"

@@ -17,7 +17,7 @@ from promptops.accounts.querysets import members_of
 from promptops.audit.querysets import events_of
 from promptops.core.htmx import render
 
-PANELS = ("runs:home-panel", "prompts:home-panel")
+PANELS = ("reviews:home-panel", "runs:home-panel", "prompts:home-panel")
 MEMBERS_SHOWN = 8
 EVENTS_SHOWN = 6
 
