@@ -33,7 +33,7 @@ run: $(STAMPS)/run $(STAMPS)/front-end
 	@exec $(PY) manage.py up
 
 test: $(STAMPS)/dev $(STAMPS)/front-end $(STAMPS)/chromium
-	$(PY) -m pytest -n $(JOBS) $(ARGS)
+	$(PY) -m pytest -n $(JOBS) --dist loadgroup $(ARGS)
 
 check: static-check test
 

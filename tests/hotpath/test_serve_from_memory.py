@@ -28,7 +28,8 @@ from promptops.prompts.services import archive_prompt, create_version, move_labe
 from tests.people import GREETING, Team, make_team
 from tests.web import WebServer, serve
 
-pytestmark = pytest.mark.django_db(transaction=True)
+# One pair of servers for all of them.
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.xdist_group("hotpath")]
 
 PATH = "/api/v1/prompts/greeting/resolve"
 WITHIN_SECONDS = 1.0

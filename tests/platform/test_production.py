@@ -20,6 +20,8 @@ from promptops.core.installation import Installation
 from promptops.management.services.postgres import PostgresService
 from tests.web import ROOT, free_port, serve
 
+pytestmark = pytest.mark.xdist_group("production")  # one database for all of them
+
 HOST = "prompts.example.com"
 FIRST = "first-password"
 
