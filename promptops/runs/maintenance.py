@@ -12,6 +12,7 @@ from django.utils import timezone
 
 from promptops.accounts import idempotency, throttle
 from promptops.core import changes
+from promptops.runs.batch_ends import end_batches
 from promptops.runs.doorbell import QUEUES, ring
 from promptops.runs.models import Worker
 from promptops.runs.partitions import ensure_partitions
@@ -31,7 +32,8 @@ SELECT EXISTS (
 
 
 def reconcile(*, awake: str = "") -> list[uuid.UUID]:
-    """Take expired leases back, and ring every queue in which a run waits that should have begun.
+    """Take expired leases back, ring every queue in which a run waits that should have begun, and note which batches
+    have ended.
 
     A busy executor does this too, since it may keep all worker processes from the beat's messages; ``awake`` is its
     own queue, which needs no bell. Returns the runs that ended by it.
@@ -40,6 +42,7 @@ def reconcile(*, awake: str = "") -> list[uuid.UUID]:
     for queue in QUEUES:
         if queue != awake and _is_untaken(queue):
             ring(queue)
+    end_batches()
     return ended
 
 

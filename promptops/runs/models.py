@@ -58,10 +58,14 @@ class Batch(models.Model):
     total = models.PositiveIntegerField()
     created_by = models.ForeignKey(User, on_delete=models.PROTECT, null=True, related_name="+")
     created_at = models.DateTimeField(default=timezone.now)
+    ended_at = models.DateTimeField(null=True)  # noted some seconds after its last run (batch_ends)
 
     class Meta:
         verbose_name = _("batch")
-        indexes = [models.Index(fields=["project", "-id"], name="batch_newest")]
+        indexes = [
+            models.Index(fields=["project", "-id"], name="batch_newest"),
+            models.Index(fields=["created_at"], name="batch_open", condition=Q(ended_at=None)),
+        ]
 
     def __str__(self) -> str:
         return str(self.id)
