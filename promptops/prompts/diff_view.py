@@ -12,7 +12,7 @@ from typing import Any
 from django.utils.translation import gettext as _
 
 from promptops.prompts.forms import plain_json, pretty_json
-from promptops.templating import Breaking, FieldDiff, MessageDiff, Span, SpecDiff, words_of
+from promptops.templating import Breaking, FieldDiff, MessageDiff, Span, SpecDiff, is_use, words_of
 
 # Unchanged lines that stay visible around a change, and the least number that is worth a fold.
 CONTEXT_LINES = 3
@@ -52,7 +52,10 @@ class ShownField:
 
 @dataclass(frozen=True)
 class ShownDiff:
-    """One message in the comparison. Numbers count from 1; ``is_open`` is False where nothing changed."""
+    """One message in the comparison. Numbers count from 1; ``is_open`` is False where nothing changed.
+
+    ``is_use``: it stands for another prompt's messages; its text is the name of that prompt.
+    """
 
     diff: MessageDiff
     old_number: int | None
@@ -61,6 +64,7 @@ class ShownDiff:
     fields: list[ShownField]
     blocks: list[Block]
     is_open: bool
+    is_use: bool = False
 
 
 @dataclass(frozen=True)
@@ -259,6 +263,7 @@ def _shown_message(message: MessageDiff, old: Sequence[dict[str, Any]], new: Seq
         old_number=None if message.old_index is None else message.old_index + 1,
         new_number=None if message.new_index is None else message.new_index + 1,
         placeholder=str(own.get("name", "")) if own.get("type") == "placeholder" else "",
+        is_use=is_use(own),
         fields=_shown_fields(message.fields),
         blocks=blocks,
         is_open=message.status in ("added", "removed") or any(row.is_changed for row in rows),

@@ -11,20 +11,29 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from promptops.templating import Reference, TemplateError, is_use, parse_reference
+
 PieceKind = Literal["text", "var", "tag", "note"]
 
 _FSTRING_TAG = re.compile(r"\{\{|\}\}|\{[^{}\n]*\}")
 _RAW = re.compile(r"\{%[-+]?\s*raw\b")
 _JINJA_CLOSING = {"{{": "}}", "{%": "%}", "{#": "#}"}
+_INCLUDE = {
+    "jinja": re.compile(r"""\{%[-+]?\s*include\s*["']([^"']{1,200})["']\s*[-+]?%\}"""),
+    "mustache": re.compile(r"\{\{>\s*([^\s{}]{1,200})\s*\}\}"),
+}
 _OPENING = {"jinja": re.compile(r"\{[{%#]"), "mustache": re.compile(r"\{\{\{?")}
 
 
 @dataclass(frozen=True, slots=True)
 class Piece:
-    """A stretch of a template: plain text, a variable, another tag, or a comment."""
+    """A stretch of a template: plain text, a variable, another tag, or a comment; ``included`` where it is a tag that
+    puts another prompt in.
+    """
 
     kind: PieceKind
     text: str
+    included: Reference | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,12 +47,15 @@ class ShownPart:
 
 @dataclass(frozen=True, slots=True)
 class ShownMessage:
-    """A message for reading. ``placeholder`` is the name of the list of messages that is put in here, else empty."""
+    """A message for reading. ``placeholder`` is the name of the list of messages that is put in here, and ``used`` the
+    chat prompt whose messages are; else empty.
+    """
 
     number: int
     role: str
     parts: list[ShownPart]
     placeholder: str = ""
+    used: Reference | None = None
 
 
 def shown_messages(content: Mapping[str, Any]) -> list[ShownMessage]:
@@ -54,7 +66,10 @@ def shown_messages(content: Mapping[str, Any]) -> list[ShownMessage]:
         if message.get("type") == "placeholder":
             messages.append(ShownMessage(number, "", [], placeholder=message["name"]))
             continue
-        given = message["content"]
+        if is_use(message):
+            messages.append(ShownMessage(number, "", [], used=parse_reference(message["prompt"])))
+            continue
+        given = message.get("content") or ""
         parts = [{"type": "text", "text": given}] if isinstance(given, str) else given
         messages.append(ShownMessage(number, message.get("role", ""), [_part(part, syntax) for part in parts]))
     return messages
@@ -67,11 +82,19 @@ def pieces_of(text: str, syntax: str) -> list[Piece]:
     for start, end, kind in _tags(text, syntax):
         if start > position:
             pieces.append(Piece("text", text[position:start]))
-        pieces.append(Piece(kind, text[start:end]))
+        pieces.append(Piece(kind, text[start:end], _included(text[start:end], syntax) if kind == "tag" else None))
         position = end
     if position < len(text):
         pieces.append(Piece("text", text[position:]))
     return pieces
+
+
+def _included(tag: str, syntax: str) -> Reference | None:
+    match = _INCLUDE[syntax].fullmatch(tag) if syntax in _INCLUDE else None
+    try:
+        return parse_reference(match[1]) if match else None
+    except TemplateError:
+        return None
 
 
 def _part(part: Mapping[str, Any], syntax: str) -> ShownPart:

@@ -181,6 +181,21 @@ class Included(Schema):
     label: str | None = Field(description="The label by which it is included; null where a version is.")
 
 
+class Dependent(Schema):
+    """A version that includes a prompt, and stands under a label or is the newest of its own."""
+
+    prompt: str = Field(examples=[SLUG_EXAMPLE])
+    version: int = Field(examples=[3])
+    labels: list[str] = Field(description="The labels that stand at it.", examples=[["production"]])
+    newest: bool = Field(description="Whether it is the newest version of its prompt.")
+    references: list[str] = Field(
+        description="How it includes the prompt itself; empty where it does so through others.",
+        examples=[["greeting@production"]],
+    )
+    depth: int = Field(description="1: itself; 2: through one other prompt; and so on.")
+    runs_7_days: int = Field(description="Ended runs of its prompt in the last seven days.")
+
+
 class Served(Schema):
     """What a service needs in order to make its own call."""
 

@@ -16,7 +16,7 @@ from .names import VariableUse, infer_contract, variables_of
 from .rendering import check_syntax, render, render_many
 from .sandbox.errors import TemplateError
 from .spec import SpecError, canonical_json, canonical_spec, sha256_of, template_of, validate_spec
-from .template import KINDS, ROLES, SYNTAXES, JsonObject, Kind, Syntax, Template
+from .template import KINDS, ROLES, SYNTAXES, JsonObject, Kind, Syntax, Template, is_use
 from .words import Span, words_of
 
 __all__ = [
@@ -49,6 +49,7 @@ __all__ = [
     "diff",
     "includes_of",
     "infer_contract",
+    "is_use",
     "lint",
     "may_include",
     "merge",

@@ -43,6 +43,7 @@ TABLE: dict[str, Rule] = {
     "POST /prompts/{slug}/archive": Rule("editor"),
     "POST /prompts/{slug}/restore": Rule("editor"),
     "GET /prompts/{slug}/resolve": Rule("viewer"),
+    "GET /prompts/{slug}/dependents": Rule("viewer"),
     "GET /prompts/{slug}/versions": Rule("viewer"),
     "POST /prompts/{slug}/versions": Rule("editor", CHAT),
     "GET /prompts/{slug}/versions/{number}": Rule("viewer"),

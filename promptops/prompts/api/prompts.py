@@ -13,6 +13,7 @@ from promptops.core.pagination import page_of
 from promptops.core.rest import Listing, answers, dumps, listing
 from promptops.prompts import schemas, selectors, services
 from promptops.prompts.api.versions import version_json
+from promptops.prompts.dependents import dependents_of
 from promptops.prompts.models import Label, Prompt
 
 router = Router(tags=["Prompts"])
@@ -111,6 +112,28 @@ def resolve(
     resolved = includes == "resolved"
     answer = selectors.served(request.project, slug, label=label, number=version, resolved=resolved)
     return conditional_json(request, dumps(answer))
+
+
+@router.get(
+    "/prompts/{slug}/dependents",
+    response=answers(308, 404, ok=list[schemas.Dependent]),
+    summary="List what includes a prompt",
+)
+def list_dependents(request: ApiRequest, slug: Path[str], label: str | None = None) -> list[dict[str, Any]]:
+    """What is affected when the prompt changes, nearest first: versions that include it, directly or through others,
+    and are live or the newest of their prompt. With `label`: only those that follow when that label moves."""
+    return [
+        {
+            "prompt": one.version.prompt.slug,
+            "version": one.version.number,
+            "labels": one.labels,
+            "newest": one.is_newest,
+            "references": one.references,
+            "depth": one.depth,
+            "runs_7_days": one.activity.runs,
+        }
+        for one in dependents_of(selectors.get_prompt(request.project, slug), label=label)
+    ]
 
 
 def prompt_json(prompt: Prompt, labels: list[Label]) -> dict[str, Any]:

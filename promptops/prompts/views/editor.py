@@ -17,6 +17,7 @@ from promptops.catalog.models import Endpoint
 from promptops.catalog.parameters import parameter_errors
 from promptops.catalog.querysets import endpoints_of
 from promptops.core.htmx import redirect, render
+from promptops.prompts.dependents import dependents_of
 from promptops.prompts.diff_view import comparison_of
 from promptops.prompts.discarded import has_discarded
 from promptops.prompts.forms import EditorForm, of_type, pretty_json
@@ -99,7 +100,8 @@ def changes(request: ProjectRequest, draft: Draft) -> HttpResponse:
         comparison = comparison_of(
             diff_contents(request.project, base.content, content), base.content["messages"], content["messages"]
         )
-    return render(request, "prompts/save_changes.html", {"base": base, "comparison": comparison})
+    used_by = dependents_of(draft.prompt) if draft.prompt is not None else []
+    return render(request, "prompts/save_changes.html", {"base": base, "comparison": comparison, "used_by": used_by})
 
 
 def editor_context(request: ProjectRequest, draft: Draft) -> dict[str, Any]:

@@ -20,6 +20,7 @@ from promptops.core.errors import Conflict, Invalid, NotFound
 from promptops.core.forms import put_errors
 from promptops.core.htmx import redirect, render
 from promptops.core.pagination import page_of
+from promptops.prompts.dependents import dependents_of
 from promptops.prompts.diff_view import summary_of
 from promptops.prompts.forms import MoveLabelForm
 from promptops.prompts.models import Label, LabelMove, Prompt
@@ -77,7 +78,8 @@ def label_move(request: ProjectRequest, prompt: Prompt) -> HttpResponse:
         return _move_form(request, prompt, form, standing, status=422)
     except (Conflict, Invalid) as error:
         put_errors(form, error)
-        return _move_form(request, prompt, form, standing, status=error.http_status)
+        moved_on = error.code == "label_moved"
+        return _move_form(request, prompt, form, standing, status=error.http_status, moved_on=moved_on)
     text = _("“%(label)s” stands at version %(version)d now.") if move else _("“%(label)s” stood there already.")
     messages.success(request, text % {"label": wanted["label"], "version": wanted["version"]})
     return redirect(request, "prompts:labels", request.project.slug, prompt.slug)
@@ -146,7 +148,13 @@ def label_history_csv(request: ProjectRequest, prompt: Prompt, label: str) -> Ht
 
 
 def _move_form(
-    request: ProjectRequest, prompt: Prompt, form: MoveLabelForm, standing: dict[str, Label], *, status: int = 200
+    request: ProjectRequest,
+    prompt: Prompt,
+    form: MoveLabelForm,
+    standing: dict[str, Label],
+    *,
+    status: int = 200,
+    moved_on: bool = False,
 ) -> HttpResponse:
     """The form with where the chosen label stands *now*; sending it again says that the mover has seen that."""
     name = str(form["label"].value() or form["other"].value() or "")
@@ -165,7 +173,8 @@ def _move_form(
         "is_other": bool(name) and name not in names,
         "versions": offered if target is None or target in offered else [*offered, target],
         "target": target,
-        "is_moved_on": status == 409,
+        "is_moved_on": moved_on,
+        "used_by": dependents_of(prompt, label=name) if name else [],
         "summary": summary_of(diff_versions(current.version, target))
         if current and current.version and target
         else None,

@@ -12,6 +12,7 @@ from promptops.accounts.policies import Permission
 from promptops.core.errors import Conflict, Invalid
 from promptops.core.forms import put_errors
 from promptops.core.htmx import redirect, render
+from promptops.prompts.dependents import dependents_of
 from promptops.prompts.forms import HeadingForm
 from promptops.prompts.models import Prompt
 from promptops.prompts.querysets import labels_of
@@ -49,7 +50,11 @@ def prompt_settings(request: ProjectRequest, prompt: Prompt) -> HttpResponse:
 @prompt_view(Permission.WRITE)
 def archive(request: ProjectRequest, prompt: Prompt) -> HttpResponse:
     """Take the prompt out of lists and out of `resolve`; the page that follows offers to bring it back."""
-    archive_prompt(request.actor, prompt)
+    try:
+        archive_prompt(request.actor, prompt)
+    except Conflict as error:
+        messages.error(request, error.detail)
+        return redirect(request, "prompts:settings", request.project.slug, prompt.slug)
     messages.success(request, _("“%s” is archived. Services that ask for it get an error.") % prompt.slug)
     return redirect(request, "prompts:settings", request.project.slug, prompt.slug)
 
@@ -70,6 +75,7 @@ def _settings_page(request: ProjectRequest, prompt: Prompt, form: HeadingForm, *
         "tags": tags_of(request.project),
         "former_slugs": former_slugs(prompt),
         "live_labels": [label.name for label in labels_of(prompt)],
+        "used_by": dependents_of(prompt),
         "api_path": f"/api/v1/prompts/{prompt.slug}",
     }
     return render(request, "prompts/settings.html#form", context, status=status)

@@ -17,6 +17,7 @@ from promptops.core.errors import Conflict
 from promptops.core.htmx import redirect, render
 from promptops.core.pagination import page_of
 from promptops.prompts.composition import composed_version, direct_includes
+from promptops.prompts.dependents import dependents_of
 from promptops.prompts.diff_view import comparison_of
 from promptops.prompts.discarded import remember_discarded
 from promptops.prompts.forms import plain_json, pretty_json
@@ -146,6 +147,7 @@ def version_context(request: ProjectRequest, prompt: Prompt, version: PromptVers
         "shown_messages": shown_messages(content),
         "variables": variable_rows(_whole(version)),
         "includes": direct_includes(content),
+        "used_by": dependents_of(prompt),
         "parameters": [(name, plain_json(value)) for name, value in sorted(parameters.items())],
         "schema_text": pretty_json(content.get("output_schema")),
         "api_path": f"/api/v1/prompts/{prompt.slug}/versions/{version.number}",
