@@ -32,6 +32,7 @@ def temporary(*, durable: bool, **environment: str) -> Iterator[Installation]:
 
     ``durable`` as in production: everything is on disk before it counts as written.
     """
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # asked to end, it leaves nothing behind either
     directory = Path(tempfile.mkdtemp(prefix="promptops-bench-"))
     directory.chmod(0o711)
     for name in FOREIGN:
