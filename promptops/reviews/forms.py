@@ -119,9 +119,7 @@ class PolicyForm(forms.Form):
         required=False,
         widget=forms.CheckboxSelectMultiple,
     )
-    hold_hours = forms.TypedChoiceField(
-        label=_("Wait after the last approval"), choices=HOLDS, coerce=int, empty_value=0, required=False
-    )
+    hold_hours = forms.TypedChoiceField(label=_("Wait after the last approval"), choices=HOLDS, coerce=int)
 
     def __init__(self, *args: Any, prompts: dict[str, Prompt] | None = None, **options: Any) -> None:
         super().__init__(*args, **options)

@@ -16,10 +16,7 @@ def waiting_for(project: Project, person: User) -> QuerySet[ChangeRequest]:
     approved, outdated, or were sent back.
     """
     given = Verdict.objects.filter(change=OuterRef("pk"), reviewer=person, round=OuterRef("round"))
-    to_review = Q(pk__in=_asked(person), state__in=[State.OPEN, State.CHANGES_REQUESTED]) & ~Exists(given)
+    asked = ChangeRequest.objects.filter(reviewers=person).values("pk")
+    to_review = Q(pk__in=asked, state__in=[State.OPEN, State.CHANGES_REQUESTED]) & ~Exists(given)
     own = Q(author=person, state__in=[State.CHANGES_REQUESTED, State.APPROVED, State.OUTDATED])
     return changes_of(project).filter(to_review | own)
-
-
-def _asked(person: User) -> QuerySet[ChangeRequest]:
-    return ChangeRequest.objects.filter(reviewers=person).values("pk")

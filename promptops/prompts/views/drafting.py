@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import json
 from collections.abc import Callable, Mapping
@@ -11,7 +12,7 @@ from django.contrib import messages
 from django.core.exceptions import RequestDataTooBig
 from django.db import transaction
 from django.http import HttpResponse, HttpResponseBase, JsonResponse
-from django.urls import reverse
+from django.urls import NoReverseMatch, reverse
 from django.utils.html import format_html, format_html_join
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_http_methods, require_POST
@@ -219,6 +220,9 @@ def _next_steps(request: ProjectRequest, version: PromptVersion) -> list[dict[st
         steps.append({"label": _("Compare with version %d") % (version.number - 1), "url": compare})
     move = f"{reverse('prompts:label-move', args=where)}?label=production&version={version.number}"
     steps.append({"label": _("Put production on it"), "url": move})
+    with contextlib.suppress(NoReverseMatch):  # the app above may be left out
+        propose = f"{reverse('reviews:propose', args=where)}?label=production&version={version.number}"
+        steps.append({"label": _("Propose it for production"), "url": propose})
     return steps
 
 

@@ -53,9 +53,7 @@ def change_action(
     def decorate(
         act: Callable[Concatenate[ProjectRequest, ChangeRequest, P], str],
     ) -> Callable[..., HttpResponseBase]:
-        @require_POST
         @change_view(permission)
-        @functools.wraps(act)
         def view(request: ProjectRequest, change: ChangeRequest, *args: P.args, **kwargs: P.kwargs) -> HttpResponseBase:
             try:
                 text = act(request, change, *args, **kwargs)
@@ -63,7 +61,7 @@ def change_action(
                 return refused(request, change, error)
             return acted(request, change, text)
 
-        return view
+        return functools.update_wrapper(require_POST(view), act)
 
     return decorate
 

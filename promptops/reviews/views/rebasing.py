@@ -102,8 +102,8 @@ def _read(conflicts: list[MergeConflict], given: Any) -> tuple[list[ShownConflic
                 value = json.loads(edited)
             except ValueError:
                 error = _("This is not valid JSON.")
-        texts = [_text(one, is_text) for one in (conflict.base, conflict.ours, conflict.theirs)]
-        shown.append(ShownConflict(name, _title(conflict.path), *texts, is_text, choice, edited, error))
+        base, ours, theirs = (_text(one, is_text) for one in (conflict.base, conflict.ours, conflict.theirs))
+        shown.append(ShownConflict(name, _title(conflict.path), base, ours, theirs, is_text, choice, edited, error))
         values.append(value)
     return shown, values
 
