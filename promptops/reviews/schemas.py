@@ -114,7 +114,7 @@ class VerdictInEffect(Schema):
 
 class Blocker(Schema):
     code: str = Field(
-        description="draft, closed, outdated, archived, changes_requested, approvals, owners, checks or hold."
+        description="draft, closed, outdated, archived, changes_requested, approvals, owners, checks, includes or hold."
     )
     text: str
 

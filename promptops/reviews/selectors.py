@@ -233,6 +233,7 @@ def _blocker_text(code: str, change: ChangeRequest) -> str:
         "approvals": _("It lacks approvals."),
         "owners": _("An owner of the folder has to approve."),
         "checks": _("A check that must pass has not passed."),
+        "includes": _("It includes a label that is not protected: include a version instead, or protect that label."),
         "hold": _("The time to hold it after the last approval is not over yet."),
     }
     return texts[code] % {"label": change.label} if code == "outdated" else texts[code]

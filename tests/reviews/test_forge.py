@@ -400,3 +400,36 @@ def test_an_owner_does_not_count_when_made_so_by_somebody_else(team: Team) -> No
             lead.pk,
         )
     assert standing_of(change).codes == ["owners"]
+
+
+def test_no_other_prompt_is_served_under_a_slug_that_was_taken(guarded: Guarded) -> None:
+    team, prompt, _second = guarded
+    other = team.prompt("other").prompt
+    with refused():
+        Prompt.objects.filter(pk=prompt.pk).update(slug="aside")
+    update_prompt(team.actor("editor"), prompt, slug="renamed")
+    with refused():
+        Prompt.objects.filter(pk=other.pk).update(slug="greeting")
+    with refused():
+        sql("DELETE FROM prompts_promptslug WHERE slug = 'greeting'")
+    with refused():
+        sql("UPDATE prompts_promptslug SET prompt_id = %s WHERE slug = 'greeting'", other.pk)
+    prompt.refresh_from_db()
+    update_prompt(team.actor("editor"), prompt, slug="greeting")
+    sql("SET CONSTRAINTS ALL IMMEDIATE")
+
+
+def test_what_moves_without_review_is_not_included_under_a_protected_label(team: Team) -> None:
+    part = released(team, "part", kind="text", messages=[{"content": "Be polite."}])
+    prompt = released(team).prompt
+    services.set_label_policy(team.actor("admin"), team.project, "production", prompt=prompt)
+    change = proposed(team, prompt, '{% include "part@production" %} Greet {{ name }}.')
+    services.approve(team.actor("reviewer"), change)
+    assert standing_of(change).codes == ["includes"]
+    with pytest.raises(Conflict):
+        services.merge(team.actor("editor"), change)
+    services.set_label_policy(team.actor("admin"), team.project, "production", prompt=part.prompt)
+    services.merge(team.actor("editor"), change)
+    fixed = proposed(team, prompt, '{% include "part@1" %} Greet {{ name }}.')
+    services.approve(team.actor("reviewer"), fixed)
+    assert standing_of(fixed).codes == []

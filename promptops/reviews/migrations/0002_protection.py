@@ -123,6 +123,22 @@ LANGUAGE sql STABLE SET search_path = public, pg_temp AS $$
     WHERE c.id = of_change
 $$;
 
+-- Whether a version, or something that it includes, includes a label that moves without review.
+CREATE FUNCTION reviews_includes_free_label(of_version bigint) RETURNS boolean
+LANGUAGE sql STABLE SET search_path = public, pg_temp AS $$
+    WITH RECURSIVE line (id) AS (
+        SELECT of_version
+        UNION
+        SELECT coalesce(d.included_version_id, l.version_id) FROM line
+        JOIN prompts_promptdependency d ON d.version_id = line.id
+        LEFT JOIN prompts_label l ON l.prompt_id = d.included_id AND l.name = d.label
+        WHERE coalesce(d.included_version_id, l.version_id) IS NOT NULL
+    )
+    SELECT EXISTS (
+        SELECT FROM line JOIN prompts_promptdependency d ON d.version_id = line.id
+        WHERE d.label <> '' AND NOT reviews_is_protected(d.included_id, d.label))
+$$;
+
 -- Why a change request cannot be merged; empty when it can.
 CREATE FUNCTION reviews_blockers(of_change bigint) RETURNS text[]
 LANGUAGE plpgsql STABLE SET search_path = public, pg_temp AS $$
@@ -164,6 +180,7 @@ BEGIN
         ) THEN
             found := found || 'checks'::text;
         END IF;
+        IF reviews_includes_free_label(change.candidate_id) THEN found := found || 'includes'::text; END IF;
         IF clock_timestamp() < last_approval + make_interval(secs => policy.hold_seconds) THEN
             found := found || 'hold'::text;
         END IF;
@@ -173,6 +190,7 @@ END $$;
 """
 QUESTIONS_BACKWARDS = """
 DROP FUNCTION reviews_blockers(bigint);
+DROP FUNCTION reviews_includes_free_label(bigint);
 DROP FUNCTION reviews_verdicts(bigint);
 DROP FUNCTION reviews_authors(bigint);
 DROP FUNCTION reviews_ancestry(bigint);
@@ -181,6 +199,46 @@ DROP FUNCTION reviews_is_protected(bigint, text);
 DROP FUNCTION reviews_policy_in_force(bigint, text);
 DROP FUNCTION reviews_policy_at(bigint, bigint, text, text);
 DROP FUNCTION reviews_role_rank(bigint, bigint);
+"""
+
+# --- Names ------------------------------------------------------------------------------------------------------------
+
+# A slug that a prompt had stays its own, so that nothing else is served under it.
+SLUGS = """
+CREATE FUNCTION reviews_guard_slug() RETURNS trigger LANGUAGE plpgsql SET search_path = public, pg_temp AS $$
+BEGIN
+    IF EXISTS (SELECT FROM prompts_promptslug s
+        WHERE s.project_id = NEW.project_id AND s.slug = NEW.slug AND s.prompt_id <> NEW.id) THEN
+        RAISE EXCEPTION 'the slug % is another prompt''s', NEW.slug USING ERRCODE = 'unique_violation';
+    END IF;
+    RETURN NEW;
+END $$;
+CREATE TRIGGER reviews_guard_slug BEFORE INSERT OR UPDATE OF slug ON prompts_prompt
+    FOR EACH ROW EXECUTE FUNCTION reviews_guard_slug();
+
+-- At commit: a slug that was given up, or whose row was taken away, leads to its prompt all the same.
+CREATE FUNCTION reviews_slug_is_kept() RETURNS trigger LANGUAGE plpgsql SET search_path = public, pg_temp AS $$
+DECLARE
+    owner bigint := CASE TG_TABLE_NAME WHEN 'prompts_prompt' THEN to_jsonb(OLD) ->> 'id'
+        ELSE to_jsonb(OLD) ->> 'prompt_id' END;
+BEGIN
+    IF NOT EXISTS (SELECT FROM prompts_promptslug s WHERE s.prompt_id = owner AND s.slug = OLD.slug)
+       AND NOT EXISTS (SELECT FROM prompts_prompt p WHERE p.id = owner AND p.slug = OLD.slug) THEN
+        RAISE EXCEPTION 'the slug % stays its prompt''s', OLD.slug USING ERRCODE = 'restrict_violation';
+    END IF;
+    RETURN NULL;
+END $$;
+CREATE CONSTRAINT TRIGGER reviews_slug_is_kept AFTER UPDATE OF slug ON prompts_prompt
+    DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION reviews_slug_is_kept();
+CREATE CONSTRAINT TRIGGER reviews_slug_is_kept AFTER UPDATE OR DELETE ON prompts_promptslug
+    DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION reviews_slug_is_kept();
+"""
+SLUGS_BACKWARDS = """
+DROP TRIGGER reviews_slug_is_kept ON prompts_promptslug;
+DROP TRIGGER reviews_slug_is_kept ON prompts_prompt;
+DROP TRIGGER reviews_guard_slug ON prompts_prompt;
+DROP FUNCTION reviews_slug_is_kept();
+DROP FUNCTION reviews_guard_slug();
 """
 
 # --- Labels and their history -----------------------------------------------------------------------------------------
@@ -341,9 +399,15 @@ DROP FUNCTION reviews_last_move(bigint);
 
 
 class Migration(migrations.Migration):
-    dependencies = [("reviews", "0001_initial"), ("core", "0001_change_feed"), ("audit", "0002_chain")]
+    dependencies = [
+        ("reviews", "0001_initial"),
+        ("prompts", "0004_dependencies"),
+        ("core", "0001_change_feed"),
+        ("audit", "0002_chain"),
+    ]
     operations = [
         *(migrations.RunSQL(*append_only_sql(table)) for table in APPEND_ONLY),
         migrations.RunSQL(QUESTIONS, QUESTIONS_BACKWARDS),
+        migrations.RunSQL(SLUGS, SLUGS_BACKWARDS),
         migrations.RunSQL(LABELS, LABELS_BACKWARDS),
     ]

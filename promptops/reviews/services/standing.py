@@ -38,8 +38,11 @@ def locked_change(change: ChangeRequest, *states: str) -> ChangeRequest:
     Raises:
         Conflict: it is in none of ``states`` (code ``wrong_state``).
     """
-    rows = ChangeRequest.objects.select_for_update(of=("self",), no_key=True)
-    locked = rows.select_related("project", "prompt__project", "candidate__spec", "replaces__spec").get(pk=change.pk)
+    # The lock first, then the row with what it points at: in one query, a row that changed while we waited for it would
+    # be joined with what it pointed at before.
+    ChangeRequest.objects.select_for_update(no_key=True).values_list("pk").get(pk=change.pk)
+    rows = ChangeRequest.objects.select_related("project", "prompt__project", "candidate__spec", "replaces__spec")
+    locked = rows.get(pk=change.pk)
     if states and locked.state not in states:
         raise Conflict(
             _("This change request is %(state)s, so that cannot be done.")
