@@ -6,10 +6,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from django.db import connection
+from django.db.models import F
 
+from promptops.accounts.models import Project
 from promptops.prompts.models import Label, Prompt, PromptDependency, PromptVersion
-from promptops.prompts.selectors import Activity, activity_of
+from promptops.prompts.selectors import Activity, activity_of, live_labels
 from promptops.templating.sandbox.limits import MAX_INCLUDE_DEPTH
+
+MOST_OFFERED = 200
 
 # Includes by a label reach a version only while the label stands at it.
 _ABOVE = """
@@ -77,6 +81,25 @@ def dependents_of(prompt: Prompt, *, label: str | None = None) -> list[Dependent
         )
         for pk, depth in depths.items()
     ]
+
+
+def includable_prompts(project: Project, *, kind: str, syntax: str, but: str) -> list[tuple[str, int]]:
+    """Return the names by which living prompts of a kind and syntax can be included, each with the version it means:
+    their labels, and their newest version. ``but`` is a slug to be left out. At most ``MOST_OFFERED`` prompts.
+    """
+    newest = PromptVersion.objects.filter(
+        prompt__project=project, prompt__archived_at=None, prompt__kind=kind, number=F("prompt__last_number")
+    )
+    fitting = newest.filter(spec__content__syntax=syntax).exclude(prompt__slug=but).select_related("prompt")
+    heads = list(fitting.order_by("prompt__slug")[:MOST_OFFERED])
+    labels = live_labels([head.prompt_id for head in heads])
+    names: list[tuple[str, int]] = []
+    for head in heads:
+        slug = head.prompt.slug
+        standing = labels.get(head.prompt_id, [])
+        names += [(f"{slug}@{label.name}", label.version.number) for label in standing if label.version is not None]
+        names.append((f"{slug}@{head.number}", head.number))
+    return names
 
 
 def live_dependents(prompt: Prompt, *, label: str | None = None) -> list[tuple[PromptVersion, list[str]]]:

@@ -12,7 +12,7 @@ from typing import Any
 from promptops import templating
 from promptops.accounts.models import Project
 from promptops.prompts.advice import Advice, advice_on
-from promptops.prompts.composition import compose
+from promptops.prompts.composition import Composition, Included, compose
 
 
 @dataclass(frozen=True)
@@ -35,7 +35,7 @@ class Preview:
     """``messages`` is None while a problem keeps the prompt from rendering.
 
     ``stand_ins`` are the variables without a value, which the messages show as ‹name›. ``variables`` are the names that
-    the templates use, with what type each seems to have.
+    the templates use, with what type each seems to have. ``includes`` are the versions that were put in.
     """
 
     messages: list[dict[str, Any]] | None = None
@@ -43,6 +43,7 @@ class Preview:
     stand_ins: list[str] = field(default_factory=list)
     advice: list[Advice] = field(default_factory=list)
     variables: dict[str, str] = field(default_factory=dict)
+    includes: list[Included] = field(default_factory=list)
 
 
 def preview_of(project: Project, content: Mapping[str, Any], values: Mapping[str, Any]) -> Preview:
@@ -56,10 +57,10 @@ def preview_of(project: Project, content: Mapping[str, Any], values: Mapping[str
     written = templating.template_of(content)
     broken = templating.check_syntax(written)
     try:
-        composed = templating.Composed(dict(content)) if broken else compose(project, content).composed
+        whole = Composition(templating.Composed(dict(content))) if broken else compose(project, content)
     except templating.TemplateError as error:
-        broken, composed = [error], templating.Composed(dict(content))
-    template = composed.template
+        broken, whole = [error], Composition(templating.Composed(dict(content)))
+    composed, template = whole.composed, whole.template
     try:
         variables = variable_types(template)
         advice = advice_on(composed)
@@ -78,7 +79,7 @@ def preview_of(project: Project, content: Mapping[str, Any], values: Mapping[str
     except templating.TemplateError as error:
         problems.append(_problem_of_template(composed.placed(error)))
         return Preview(problems=problems, advice=advice, variables=variables)
-    return Preview(messages, problems, stand_ins, advice, variables)
+    return Preview(messages, problems, stand_ins, advice, variables, whole.includes)
 
 
 def variable_types(template: templating.Template) -> dict[str, str]:

@@ -12,6 +12,7 @@ urlpatterns = [
     path(PROJECT, listing.prompt_list, name="list"),
     path(f"{PROJECT}csv/", listing.prompt_list_csv, name="list-csv"),
     path(f"{PROJECT}search/", listing.search, name="search"),
+    path(f"{PROJECT}includable/", listing.includable, name="includable"),
     path(f"{PROJECT}home-panel/", home.home_panel, name="home-panel"),
     path(f"{PROJECT}new/", editor.create, name="create"),
     path(PROMPT, editor.detail, name="detail"),

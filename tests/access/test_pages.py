@@ -114,6 +114,7 @@ TABLE: dict[str, Rule] = {
     "prompts:edit-from": Rule("editor", POST),
     "prompts:diff": Rule("viewer"),
     "prompts:labels": Rule("viewer"),
+    "prompts:includable": Rule("viewer"),
     "prompts:label-move": Rule("editor", BOTH),
     "prompts:label-history": Rule("viewer"),
     "prompts:label-history-csv": Rule("viewer"),

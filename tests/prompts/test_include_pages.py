@@ -148,6 +148,24 @@ def test_a_changed_use_message_is_seen_in_the_difference(team: Team, salutation:
     assert version.all("a", href=reverse("prompts:version-detail", args=[team.project.slug, "rules", 2]))
 
 
+def test_the_editor_offers_what_can_be_included(team: Team, salutation: Prompt) -> None:
+    create_version(team.actor("editor"), salutation, snippet("Hello"))
+    create_prompt(team.actor("editor"), team.project, snippet("x", "mustache"), slug="stache")
+    archive_prompt(
+        team.actor("editor"), create_prompt(team.actor("editor"), team.project, snippet("x"), slug="old").prompt
+    )
+    where = reverse("prompts:includable", args=[team.project.slug])
+    browser = signed_in(team.viewer)
+
+    offered = browser.get(f"{where}?kind=text&syntax=jinja").json()["items"]
+    assert offered == [{"name": "salutation@production", "detail": "v1"}, {"name": "salutation@2", "detail": "v2"}]
+    assert browser.get(f"{where}?kind=text&syntax=jinja&for=salutation").json()["items"] == []
+    assert [one["name"] for one in browser.get(f"{where}?kind=chat&syntax=jinja").json()["items"]] == [
+        "reply@production",
+        "reply@1",
+    ]
+
+
 def test_rest_lists_dependents(team: Team, salutation: Prompt) -> None:
     caller = make_caller(team.project)
     assert caller.ok("GET", "/prompts/salutation/dependents") == [

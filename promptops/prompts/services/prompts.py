@@ -27,7 +27,7 @@ SLUG = re.compile(r"[a-z0-9](?:[a-z0-9_-]{0,98}[a-z0-9])?")
 FOLDER_PART = re.compile(r"[^/\x00-\x1f\x7f-\x9f\u2028\u2029]{1,60}")
 TAG = re.compile(r"[^,，\x00-\x1f\x7f-\x9f\u2028\u2029]{1,50}")
 # Paths that stand where a slug could: /p/<project>/prompts/new/ and its neighbours.
-RESERVED_SLUGS = {"csv", "home-panel", "new", "search"}
+RESERVED_SLUGS = {"csv", "home-panel", "includable", "new", "search"}
 FOLDER_PROTECTED = "folder_protected"  # our code, and the name of the rule in the database
 MAX_TAGS = 20
 MAX_TAG = 50

@@ -19,6 +19,7 @@ from promptops.accounts.policies import Permission, can
 from promptops.core.csv_export import csv_response
 from promptops.core.htmx import render
 from promptops.core.pagination import page_of
+from promptops.prompts.dependents import includable_prompts
 from promptops.prompts.models import Draft, Prompt, PromptActivity
 from promptops.prompts.presenters import PromptRow, folder_tree, frequent_tags, heading_text
 from promptops.prompts.querysets import drafts_of, prompts_of
@@ -157,6 +158,15 @@ def search(request: ProjectRequest) -> JsonResponse:
         for prompt in found[:FOUND_SHOWN]
     ]
     return JsonResponse({"items": items})
+
+
+@require_safe
+@project_view(Permission.READ)
+def includable(request: ProjectRequest) -> HttpResponseBase:
+    """What the editor offers where another prompt's name is typed: ``?kind=text&syntax=jinja&for=<its own slug>``."""
+    kind, syntax = request.GET.get("kind", ""), request.GET.get("syntax", "")
+    found = includable_prompts(request.project, kind=kind, syntax=syntax, but=request.GET.get("for", ""))
+    return JsonResponse({"items": [{"name": name, "detail": f"v{number}"} for name, number in found]})
 
 
 def _search(project: Project, filters: Filters) -> QuerySet[Prompt]:

@@ -4,11 +4,13 @@ import { announce, h, icon, iconButton, t } from "../lib/dom.js";
 import { toast } from "../behaviours/toasts.js";
 import { draggable } from "./drag_order.js";
 import { createTextView } from "./text_view.js";
+import { includable } from "./includable.js";
 import { variableNames, written } from "./template_syntax.js";
 import { changeKind, changeSyntax } from "./conversion.js";
 
 const ROLES = ["system", "developer", "user", "assistant", "tool"];
 const PLACEHOLDER = "placeholder";
+const USE = "use";
 
 export function start(root) {
   const editor = new MessageEditor(root);
@@ -24,6 +26,7 @@ class MessageEditor {
     this.items = [];
     root.querySelector("[data-part=add-message]")?.addEventListener("click", () => this.add({ role: this.nextRole(), content: "" }));
     root.querySelector("[data-part=add-placeholder]")?.addEventListener("click", () => this.add({ type: PLACEHOLDER, name: "history" }));
+    root.querySelector("[data-part=add-use]")?.addEventListener("click", () => this.add({ type: USE, prompt: "" }));
     this.field.addEventListener("editor:load", (event) => this.load(event.detail));
     this.last = { syntax: this.syntax, kind: this.kind };
     this.control("syntax")?.addEventListener("change", () => changeSyntax(this));
@@ -88,23 +91,28 @@ class MessageEditor {
 
   build(message) {
     const item = { message, texts: [], element: h("li", { class: "message-item" }) };
-    const isPlaceholder = message.type === PLACEHOLDER;
-    item.element.append(this.head(item, isPlaceholder));
-    item.element.classList.toggle("is-placeholder", isPlaceholder);
-    if (!isPlaceholder) this.buildTexts(item);
-    item.focus = () => (isPlaceholder ? item.element.querySelector("input")?.focus() : item.texts[0]?.focus());
+    const isNamed = message.type === PLACEHOLDER || message.type === USE;
+    item.element.append(this.head(item));
+    item.element.classList.toggle("is-placeholder", isNamed);
+    if (!isNamed) this.buildTexts(item);
+    item.focus = () => (isNamed ? item.element.querySelector("input")?.focus() : item.texts[0]?.focus());
     item.element.addEventListener("keydown", (event) => this.onKey(event, item), true);
     return item;
   }
 
-  head(item, isPlaceholder) {
+  head(item) {
     if (this.isText) return h("div", { class: "message-head" }, h("span", { class: "size", "data-part": "size" }));
     const handle = h("button", { type: "button", class: "icon-button drag-handle", tabindex: "-1", "data-part": "drag" }, icon("grip-vertical"));
     const up = iconButton(icon("arrow-up"), "", () => this.moveBy(item, -1), { "data-part": "up" });
     const down = iconButton(icon("arrow-down"), "", () => this.moveBy(item, 1), { "data-part": "down" });
     const remove = iconButton(icon("trash"), "", () => this.remove(item), { "data-part": "remove", class: "icon-button danger" });
     const size = h("span", { class: "size", "data-part": "size" });
-    return h("div", { class: "message-head" }, handle, isPlaceholder ? this.placeholderFields(item) : this.roleSelect(item), size, up, down, remove);
+    return h("div", { class: "message-head" }, handle, this.headField(item), size, up, down, remove);
+  }
+
+  headField(item) {
+    if (item.message.type === PLACEHOLDER) return this.placeholderFields(item);
+    return item.message.type === USE ? this.useFields(item) : this.roleSelect(item);
   }
 
   roleSelect(item) {
@@ -127,6 +135,21 @@ class MessageEditor {
     return h("span", { class: "row-line" }, h("span", { class: "muted" }, t("placeholder_kind")), input);
   }
 
+  useFields(item) {
+    const choices = h("datalist", { id: `includable-${crypto.randomUUID()}` });
+    const input = h("input", { class: "form-control", value: item.message.prompt ?? "", "aria-label": t("use_name"), spellcheck: "false", autocomplete: "off", title: t("use_help"), placeholder: "rules@production", list: choices.id });
+    input.addEventListener("focus", async () => {
+      const prompts = await includable(this.root.dataset.includesUrl, "chat", this.syntax);
+      choices.replaceChildren(...prompts.map(({ name, detail }) => h("option", { value: name }, detail)));
+    });
+    input.addEventListener("input", () => {
+      item.message.prompt = input.value.trim();
+      this.clearProblem(item);
+      this.store();
+    });
+    return h("span", { class: "row-line" }, h("span", { class: "muted" }, t("use_kind")), input, choices);
+  }
+
   buildTexts(item) {
     const { message } = item;
     const addView = (text, hint, write, part) => {
@@ -139,6 +162,7 @@ class MessageEditor {
         hint,
         syntaxOf: () => this.syntax,
         namesOf: () => this.names(),
+        includesUrl: this.root.dataset.includesUrl,
         onChange: (value) => {
           write(value);
           this.clearProblem(item);

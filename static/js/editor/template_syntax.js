@@ -11,7 +11,7 @@ const JINJA_WORDS = new Set(
     "raw endraw autoescape endautoescape do true false none True False None recursive ignore missing without context import include from as extends loop self").split(" "),
 );
 
-/** Tags of `text` in order: {from, to, kind: "var" | "tag" | "note", names: [...]}. Names may repeat. */
+/** Tags of `text` in order: {from, to, kind: "var" | "tag" | "include" | "note", names: [...]}. Names may repeat. */
 export function scan(text, syntax) {
   if (syntax === "mustache") return scanMustache(text);
   if (syntax === "fstring") return scanFstring(text);
@@ -46,7 +46,8 @@ function scanJinja(text) {
       rawUntil = found ? found.index : text.length;
     }
     if (statement) for (const name of jinjaLocals(inner)) locals.add(name);
-    tags.push({ from, to, kind: statement ? "tag" : "var", names: jinjaNames(inner) });
+    const kind = !statement ? "var" : /^include\b/.test(inner) ? "include" : "tag";
+    tags.push({ from, to, kind, names: kind === "include" ? [] : jinjaNames(inner) });
   }
   for (const tag of tags) tag.names = tag.names.filter((name) => !locals.has(name));
   return tags;
@@ -89,7 +90,8 @@ function scanMustache(text) {
     const sigil = /^[!#^/&>=]/.test(inner) ? inner[0] : "";
     const name = inner.slice(sigil.length).trim().split(".")[0];
     if (sigil === "!") tags.push({ from, to, kind: "note", names: [] });
-    else if (sigil === "/" || sigil === ">" || sigil === "=") tags.push({ from, to, kind: "tag", names: [] });
+    else if (sigil === ">") tags.push({ from, to, kind: "include", names: [] });
+    else if (sigil === "/" || sigil === "=") tags.push({ from, to, kind: "tag", names: [] });
     else tags.push({ from, to, kind: sigil === "#" || sigil === "^" ? "tag" : "var", names: name ? [name] : [] });
   }
   return tags;

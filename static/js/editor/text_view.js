@@ -5,6 +5,7 @@ import { defaultKeymap, history, historyKeymap } from "@codemirror/commands";
 import { Compartment, EditorState, RangeSetBuilder, StateEffect, StateField } from "@codemirror/state";
 import { Decoration, EditorView, ViewPlugin, drawSelection, keymap, placeholder } from "@codemirror/view";
 import { cspNonce } from "../lib/csp.js";
+import { includable } from "./includable.js";
 import { scan } from "./template_syntax.js";
 
 // Alt+↑/↓ moves whole messages here, so the lines keep still.
@@ -12,6 +13,7 @@ const KEYS = defaultKeymap.filter((binding) => binding.key !== "Alt-ArrowUp" && 
 const MARKS = {
   var: Decoration.mark({ class: "cm-var" }),
   tag: Decoration.mark({ class: "cm-tag" }),
+  include: Decoration.mark({ class: "cm-tag cm-include" }),
   note: Decoration.mark({ class: "cm-note" }),
 };
 const problemLine = Decoration.line({ class: "cm-problem-line" });
@@ -74,10 +76,25 @@ function completeVariables(syntaxOf, namesOf) {
   };
 }
 
+const INCLUDE = { jinja: /\{%[-+]?\s*include\s*["']([^"'{}]*)$/, mustache: /\{\{>\s*([^\s{}]*)$/ };
+
+/** Completes the name of an included prompt: greeting@production. */
+function completeIncludes(syntaxOf, includesUrl) {
+  return async (context) => {
+    const opening = INCLUDE[syntaxOf()];
+    if (!includesUrl || !opening) return null;
+    const line = context.state.doc.lineAt(context.pos);
+    const found = opening.exec(line.text.slice(0, context.pos - line.from));
+    if (!found) return null;
+    const prompts = await includable(includesUrl, "text", syntaxOf());
+    return { from: context.pos - found[1].length, options: prompts.map(({ name, detail }) => ({ label: name, detail, type: "text" })) };
+  };
+}
+
 /**
- * @param {{parent: Element, text: string, label: string, hint: string, syntaxOf: () => string, namesOf: () => string[], onChange: (text: string) => void}} options
+ * @param {{parent: Element, text: string, label: string, hint: string, syntaxOf: () => string, namesOf: () => string[], includesUrl: string, onChange: (text: string) => void}} options
  */
-export function createTextView({ parent, text, label, hint, syntaxOf, namesOf, onChange }) {
+export function createTextView({ parent, text, label, hint, syntaxOf, namesOf, includesUrl, onChange }) {
   const naming = new Compartment();
   const highlighting = new Compartment();
   const labelled = (value) => EditorView.contentAttributes.of({ "aria-label": value, spellcheck: "true", autocorrect: "on" });
@@ -94,7 +111,7 @@ export function createTextView({ parent, text, label, hint, syntaxOf, namesOf, o
         problemField,
         highlighting.of(highlighter(syntaxOf)),
         naming.of(labelled(label)),
-        autocompletion({ override: [completeVariables(syntaxOf, namesOf)], icons: false }),
+        autocompletion({ override: [completeVariables(syntaxOf, namesOf), completeIncludes(syntaxOf, includesUrl)], icons: false }),
         keymap.of([...completionKeymap, ...KEYS, ...historyKeymap]),
         EditorView.updateListener.of((update) => {
           if (update.docChanged) onChange(update.state.doc.toString());
