@@ -218,6 +218,7 @@ PROJECT_HAS = {
 NOTICES = [
     "promptops.prompts.notices",
     "promptops.runs.notices",
+    "promptops.reviews.notices",
     "promptops.notifications.notices",
 ]
 

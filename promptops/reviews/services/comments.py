@@ -18,6 +18,7 @@ from promptops.prompts.services.versions import clean_note, locked_prompt
 from promptops.reviews.models import ChangeRequest, ReviewComment
 from promptops.reviews.services.changes import MAX_TEXT, put_candidate
 from promptops.reviews.services.standing import locked_change, person_of, settle
+from promptops.reviews.telling import tell_of_comment
 
 
 @transaction.atomic
@@ -72,6 +73,7 @@ def comment(
         author=actor.user,
         author_name=actor.name,
     )
+    tell_of_comment(actor, made, change)
     if change.is_undecided:
         settle(change)  # says that something happened
     return made

@@ -16,6 +16,7 @@ from promptops.reviews.models import ChangeRequest, Release
 from promptops.reviews.selectors import Blocker, standing_of
 from promptops.reviews.services.changes import MAX_TEXT, close
 from promptops.reviews.services.standing import State, locked_change, person_of, record
+from promptops.reviews.telling import tell_of_broken_glass
 
 
 @transaction.atomic
@@ -75,6 +76,7 @@ def break_glass_label(
     )
     if move is None:
         raise _standing_there(label)
+    tell_of_broken_glass(actor, prompt, name)
     return move
 
 

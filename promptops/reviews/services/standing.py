@@ -17,6 +17,7 @@ from promptops.core.errors import Conflict, Forbidden
 from promptops.reviews.checks import CHECKS
 from promptops.reviews.models import ChangeRequest, CheckResult
 from promptops.reviews.selectors import standing_of
+from promptops.reviews.telling import tell_of_change
 
 State = ChangeRequest.State
 
@@ -96,7 +97,7 @@ def run_checks(change: ChangeRequest) -> None:
 
 
 def record(actor: Actor, action: str, change: ChangeRequest, **detail: Any) -> None:
-    """Audit something that happened to a change request."""
+    """Audit something that happened to a change request, and tell whom it concerns."""
     audit.record(
         actor,
         f"change.{action}",
@@ -105,6 +106,7 @@ def record(actor: Actor, action: str, change: ChangeRequest, **detail: Any) -> N
         target_id=change.pk,
         detail={"number": change.number, "label": change.label, **detail},
     )
+    tell_of_change(actor, action, change, detail)
 
 
 def changes_in_review(project: Project, label: str) -> list[ChangeRequest]:
