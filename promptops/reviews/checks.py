@@ -6,8 +6,10 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from promptops import templating
+from promptops.core.errors import Conflict
+from promptops.prompts.composition import composed_version
 from promptops.prompts.models import PromptVersion
+from promptops.prompts.selectors import diff_versions
 
 Check = Callable[[PromptVersion, PromptVersion | None], "Outcome"]
 
@@ -21,15 +23,17 @@ class Outcome:
 
 
 def lint(candidate: PromptVersion, _replaces: PromptVersion | None) -> Outcome:
-    """Passes without findings of severity ``error``."""
-    content = candidate.content
-    found = templating.lint(templating.template_of(content), content["parameters"], content["output_schema"])
+    """Passes without findings of severity ``error``, when what it includes can be put in."""
+    try:
+        found = composed_version(candidate).composed.lint()
+    except Conflict as error:
+        return Outcome(False, [{"code": error.code, "severity": "error", "message": error.detail}])
     return Outcome(all(one.severity != "error" for one in found), [asdict(one) for one in found])
 
 
 def contract(candidate: PromptVersion, replaces: PromptVersion | None) -> Outcome:
     """Passes where callers of what stands under the label need not change anything."""
-    breaking = templating.diff(replaces.content, candidate.content).breaking if replaces else []
+    breaking = diff_versions(replaces, candidate).breaking if replaces else []
     return Outcome(not breaking, [asdict(one) for one in breaking])
 
 

@@ -7,9 +7,10 @@ file or the network; it runs in a process of its own with limits on time, memory
 `TemplateError` with its place. Pure Python: no Django, no database. How it works: `docs/templates.md`.
 """
 
-from .composition import Composed, Include, Reference, compose, includes_of, may_include, parse_reference
+from .composition import Composed, compose, may_include
 from .contract import VariableError, resolve_variables
 from .differences import Breaking, FieldDiff, MessageDiff, SpecDiff, diff
+from .includes import Include, Reference, includes_of, parse_reference
 from .linting import Finding, lint
 from .merging import Merge, MergeConflict, merge
 from .names import VariableUse, infer_contract, variables_of

@@ -6,9 +6,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from .composition import includes_of
 from .contract import messages_problem, resolve_variables
 from .gate import GATE, Answer
+from .includes import includes_of
 from .names import variables_of
 from .process import Job
 from .sandbox.errors import INCLUDE, SYNTAX, TemplateError, error_from_json

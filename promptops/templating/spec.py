@@ -12,8 +12,8 @@ from typing import Any
 
 import rfc8785
 
-from .composition import parse_reference
 from .contract import TYPES, type_problem
+from .includes import parse_reference
 from .jinja_names import CONSTANTS, KEYWORDS
 from .json_values import JsonBudget
 from .sandbox.errors import TemplateError

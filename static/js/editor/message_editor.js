@@ -147,7 +147,7 @@ class MessageEditor {
       this.clearProblem(item);
       this.store();
     });
-    return h("span", { class: "row-line" }, h("span", { class: "muted" }, t("use_kind")), input, choices);
+    return h("span", { class: "row-line" }, icon("git-merge"), h("span", { class: "muted" }, t("use_kind")), input, choices);
   }
 
   buildTexts(item) {
