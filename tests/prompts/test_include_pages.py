@@ -193,10 +193,12 @@ def test_rest_resolves_with_and_without_the_included_texts_and_tells_a_change_by
     assert raw.json()["includes"] == first.json()["includes"]
     problem(caller.get("/prompts/reply/resolve?includes=some"), 422)
 
+    assert caller.get("/prompts/reply/resolve", **{"If-None-Match": first["ETag"]}).status_code == 304
+
     second, _ = create_version(team.actor("editor"), salutation, snippet("Hello {{ name }},"))
     move_label(team.actor("editor"), salutation, "production", second)
     for query, old in (("", first), ("?includes=unresolved", raw)):
-        again = caller.get(f"/prompts/reply/resolve{query}", headers={"If-None-Match": old["ETag"]})
+        again = caller.get(f"/prompts/reply/resolve{query}", **{"If-None-Match": old["ETag"]})
         assert again.status_code == 200
         assert again.json()["includes"][0]["version"] == 2
 

@@ -158,7 +158,7 @@ def test_a_variable_without_a_value_is_an_error_and_not_an_empty_text() -> None:
     for syntax in ("jinja", "fstring"):
         source = "{name}" if syntax == "fstring" else "{{ name }}"
         with pytest.raises(VariableError) as caught:
-            rendered(source, syntax)  # type: ignore[arg-type]
+            rendered(source, syntax)
         assert caught.value.errors == {"name": "is required"}
 
 

@@ -31,8 +31,12 @@ def render(request: ApiRequest, given: schemas.RenderGiven) -> dict[str, Any]:
         errors = {f"variables.{name}": [text] for name, text in error.errors.items()}
         raise Invalid(_("Some variables are missing or do not fit."), errors=errors, code="variables") from None
     except templating.TemplateError as found:
-        error = composition.composed.placed(found)
+        placed = composition.composed.placed(found)
         raise Invalid(
-            str(error), errors={path_of(error): [error.message]}, code=error.code, line=error.line, column=error.column
+            str(placed),
+            errors={path_of(placed): [placed.message]},
+            code=placed.code,
+            line=placed.line,
+            column=placed.column,
         ) from None
     return {"prompt": prompt.slug, "version": version.number, "messages": messages}
