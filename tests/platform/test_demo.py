@@ -16,12 +16,16 @@ from promptops.accounts.models import Membership, Project, Role, User
 from promptops.audit.querysets import events_of
 from promptops.audit.services import verify
 from promptops.catalog.selectors import default_endpoint
+from promptops.core.errors import Conflict
 from promptops.management.demo.making import make_demo
 from promptops.management.demo.prompts import PROMPTS
 from promptops.management.demo.story import RollBack, Save
 from promptops.prompts.models import LabelMove, Prompt, PromptVersion
 from promptops.prompts.services import archive_prompt, create_version, move_label, remove_label
 from promptops.prompts.snippets import example_values
+from promptops.reviews.models import ChangeRequest
+from promptops.reviews.selectors import standing_of
+from promptops.reviews.services import break_glass_label
 from promptops.runs.models import Batch, Run, RunPayload, Status
 from promptops.runs.services import cancel_run
 from tests.processes import CeleryWorker, wait_until_ended
@@ -72,6 +76,15 @@ def test_it_is_made_by_its_people_with_the_applications_rights() -> None:
     assert moves.filter(authority=LabelMove.Authority.ROLLBACK).count() == rollbacks == 2
     assert verify(project.pk).valid
     assert events_of(project.pk).filter(user_id=members["editor"].pk).count() > 20
+
+
+@pytest.mark.django_db
+def test_a_change_of_a_protected_label_waits_for_its_review() -> None:
+    project = make_demo()
+    change = ChangeRequest.objects.get(project=project)
+    assert (change.prompt.slug, change.label, change.state) == ("support-reply", "production", "open")
+    assert standing_of(change).codes == ["approvals"]
+    assert [comment.author for comment in change.comments.all()] == [people(project)["reviewer"]]
 
 
 @pytest.mark.django_db
@@ -128,7 +141,9 @@ def test_what_somebody_changed_is_brought_back_and_what_they_added_stays() -> No
     prompts = {prompt.slug: prompt for prompt in Prompt.objects.filter(project=project)}
     reply = prompts["support-reply"]
     added, _new = create_version(admin, reply, {**reply.versions.get(number=1).content, "parameters": {}}, message="x")
-    move_label(admin, reply, "production", added)
+    with pytest.raises(Conflict):  # protected
+        move_label(admin, reply, "production", added)
+    break_glass_label(user_actor(members["owner"]), reply, "production", added, reason="because I can")
     move_label(admin, reply, "mine", added)
     remove_label(admin, prompts["sentiment-label"], "staging")
     archive_prompt(admin, prompts["conversation-summary"])

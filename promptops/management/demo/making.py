@@ -10,10 +10,12 @@ from promptops.accounts.models import Membership, Project, Role, User
 from promptops.accounts.querysets import members_of
 from promptops.catalog.services import ensure_local_endpoint
 from promptops.management.demo.prompts import PROMPTS
-from promptops.management.demo.story import DemoPrompt, Move, RollBack, Save, Step, Try, TryBatch
+from promptops.management.demo.story import DemoPrompt, Move, Propose, Protect, RollBack, Save, Step, Try, TryBatch
 from promptops.prompts import services as prompts
 from promptops.prompts.models import Prompt
 from promptops.prompts.querysets import labels_of, prompts_of, versions_of
+from promptops.reviews import services as reviews
+from promptops.reviews.selectors import is_protected
 from promptops.runs.models import Priority
 from promptops.runs.services import RunRequest, start_batch, start_runs, version_target
 
@@ -88,7 +90,9 @@ def _bring_back(prompt: Prompt, story: DemoPrompt) -> None:
         now = standing.get(label)
         if now is None or now.number != number:
             version = versions_of(prompt).get(number=number)
-            prompts.move_label(SYSTEM, prompt, label, version, reason=BROUGHT_BACK)
+            # Where the label is protected it can still go back to where it was.
+            move = prompts.rollback_label if is_protected(prompt, label) else prompts.move_label
+            move(SYSTEM, prompt, label, version=version, reason=BROUGHT_BACK)
 
 
 def _play(project: Project, story: DemoPrompt, actors: Actors) -> None:
@@ -123,6 +127,24 @@ def _take(project: Project, prompt: Prompt, step: Step, actors: Actors) -> None:
             prompts.rollback_label(actor, prompt, step.label, reason=step.reason)
         case Try() | TryBatch():
             _run(project, prompt, step, actor)
+        case Protect():
+            reviews.set_label_policy(actor, project, step.label, prompt=prompt, required_approvals=step.approvals)
+        case Propose():
+            _propose(prompt, step, actors)
+
+
+def _propose(prompt: Prompt, step: Propose, actors: Actors) -> None:
+    reviewers = [actors[role] for role in step.reviewers]
+    change = reviews.propose(
+        actors[step.by],
+        prompt,
+        version=versions_of(prompt).get(number=step.version),
+        label=step.label,
+        title=step.title,
+        description=step.description,
+        reviewers=[one.user for one in reviewers if one.user is not None],
+    )
+    reviews.comment(reviewers[0], change, body=step.remark)
 
 
 def _run(project: Project, prompt: Prompt, step: Try | TryBatch, actor: Actor) -> None:

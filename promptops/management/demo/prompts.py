@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from promptops.accounts.models import Role
-from promptops.management.demo.story import Content, DemoPrompt, Move, RollBack, Save, Try, TryBatch
+from promptops.management.demo.story import Content, DemoPrompt, Move, Propose, Protect, RollBack, Save, Try, TryBatch
 
 GREEDY = {"temperature": 0, "max_tokens": 60}
 
@@ -226,6 +226,17 @@ SUPPORT_REPLY = DemoPrompt(
         ),
         Move(Role.EDITOR, "staging", 5, "The same text, with a hard end."),
         Try(Role.EDITOR, "staging", [BROKEN_SHADE]),
+        Protect(Role.ADMIN, "production", 1),
+        Propose(
+            Role.EDITOR,
+            5,
+            "production",
+            "Stop at the end of the line",
+            "Now and then a reply went on with a question that nobody had asked. The text is the same; it stops "
+            "at the first line break.",
+            [Role.REVIEWER],
+            "Are there replies that need a second line, such as an address?",
+        ),
     ],
 )
 

@@ -57,7 +57,29 @@ class TryBatch:
     inputs: Sequence[Mapping[str, Any]]
 
 
-Step: TypeAlias = Save | Move | RollBack | Try | TryBatch
+@dataclass(frozen=True)
+class Protect:
+    """From now on a label of the prompt moves by review alone."""
+
+    by: Role
+    label: str
+    approvals: int
+
+
+@dataclass(frozen=True)
+class Propose:
+    """A version proposed for a label, with whose review is asked for and what the first of them remarks."""
+
+    by: Role
+    version: int
+    label: str
+    title: str
+    description: str
+    reviewers: Sequence[Role]
+    remark: str
+
+
+Step: TypeAlias = Save | Move | RollBack | Try | TryBatch | Protect | Propose
 
 
 @dataclass(frozen=True)
