@@ -20,11 +20,11 @@ from tests.api.client import Caller, chat
 EXAMPLES = 12  # an operation; the whole is a minute of one core
 
 load_all_checks()
-schema = schemathesis.openapi.from_dict(
+described = schemathesis.openapi.from_dict(
     json.loads(json.dumps(api.get_openapi_schema(path_prefix="/api/v1/"), default=str))
 )
 # Streams need the ASGI layer: see tests/runs.
-schema = schema.exclude(operation_id=["run_events"])
+schema = described.exclude(operation_id=["run_events"])
 
 WANTED = ("not_a_server_error", "status_code_conformance", "content_type_conformance", "response_schema_conformance")
 CHECKED = CHECKS.get_by_names(list(WANTED))
@@ -57,9 +57,10 @@ def test_it_answers_as_described(case: Any, furnished: Caller) -> None:
 def call(case: Any, caller: Caller) -> Response:
     """Send a generated case through Django's test client, and give the answer the form that schemathesis checks."""
     sent = requests.Request(**case.as_transport_kwargs(base_url="http://testserver/")).prepare()
-    headers = {**sent.headers, "Authorization": f"Bearer {caller.secret}"}
-    content_type = str(headers.pop("Content-Type", "application/json"))
+    headers = {name: str(value) for name, value in sent.headers.items()}
+    headers["Authorization"] = f"Bearer {caller.secret}"
+    content_type = headers.pop("Content-Type", "application/json")
     body = sent.body.encode() if isinstance(sent.body, str) else sent.body or b""
-    given = caller.client.generic(sent.method, sent.path_url, body, content_type=content_type, headers=headers)
+    given = caller.client.generic(str(sent.method), sent.path_url, body, content_type=content_type, headers=headers)
     given_headers = {name: [value] for name, value in given.headers.items()}
     return Response(given.status_code, given_headers, given.content, sent, elapsed=0, verify=False)
