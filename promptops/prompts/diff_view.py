@@ -152,7 +152,10 @@ def rows_of(spans: Iterable[Span]) -> list[Row]:
     """Cut the words of two texts into rows. A row ends where both sides are at the end of a line."""
     rows: list[Row] = []
     gathered: list[Span] = []
-    for span in _on_lines(list(spans)):
+    spans = list(spans)
+    # Whether each side has any text: then a line that the other one fills is an empty line there, not an absent one.
+    filled = (any(span.op != "insert" for span in spans), any(span.op != "delete" for span in spans))
+    for span in _on_lines(spans):
         if span.op != "equal":
             gathered.append(span)
             continue
@@ -161,7 +164,7 @@ def rows_of(spans: Iterable[Span]) -> list[Row]:
             gathered = []
         *whole, rest = span.text.split("\n")
         for line in whole:
-            rows.append(_row([*gathered, Span("equal", line)]))
+            rows.append(_row([*gathered, Span("equal", line)], filled=filled))
             gathered = []
         if rest:
             gathered.append(Span("equal", rest))
@@ -227,12 +230,17 @@ def _side(spans: Sequence[Span], without: str) -> str:
     return "".join(span.text for span in spans if span.op != without)
 
 
-def _row(spans: Sequence[Span]) -> Row:
+def _row(spans: Sequence[Span], *, filled: tuple[bool, bool] | None = None) -> Row:
+    """``filled``: a line end follows that both sides have. Else the texts end with their own, which is not shown."""
     if all(span.op == "equal" for span in spans):
         return Row(list(spans), list(spans), list(spans), False)
     shown = [_visible(span) for span in spans if span.text]
-    old = _ended([span for span in shown if span.op != "insert"])
-    new = _ended([span for span in shown if span.op != "delete"])
+    old = [span for span in shown if span.op != "insert"]
+    new = [span for span in shown if span.op != "delete"]
+    if filled is not None:
+        empty = [Span("equal", "")]
+        return Row(shown, old or (empty if filled[0] else None), new or (empty if filled[1] else None), True)
+    old, new = _ended(old), _ended(new)
     # Whole lines that only one side has stand beside nothing.
     return Row(_ended(shown), old or None, new or None, True)
 

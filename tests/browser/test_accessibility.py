@@ -29,6 +29,8 @@ NOT_PAGES = {
     "notifications:open",
     "notifications:deliveries",
     "prompts:search",
+    "reviews:home-panel",
+    "reviews:message",
     "prompts:home-panel",
     "runs:home-panel",
     "runs:stream",
@@ -58,6 +60,8 @@ def addresses(world: World) -> list[str]:
         f"{prompts}/{names['slug']}/diff/?from=1&to=2",
         f"{prompts}/{names['slug']}/diff/?from=1&to=2&view=inline",
         f"{prompts}/no-such-prompt/",
+        f"/p/{world.project.slug}/changes/?show=waiting",
+        f"/p/{world.project.slug}/changes/{names['change']}/?view=inline",
     ]
 
 

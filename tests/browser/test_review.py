@@ -27,7 +27,7 @@ PATIENCE = 10.0  # for a machine that is busy with something else; what counts i
 def test_a_change_is_proposed_discussed_amended_approved_by_two_merged_served_and_rolled_back(
     browse: Browse, team: Team, web: WebServer
 ) -> None:
-    prompt = released(team).prompt
+    released(team)
     protect(team, approvals=2)
     second = colleague(team.project, "grace")
     editor, reviewer, other = browse(team.editor), browse(team.reviewer), browse(second)

@@ -19,6 +19,7 @@ from promptops.reviews.selectors import get_change
 
 P = ParamSpec("P")
 View = Callable[Concatenate[ProjectRequest, ChangeRequest, P], HttpResponseBase]
+Act = Callable[Concatenate[ProjectRequest, ChangeRequest, P], str]
 
 
 def change_view(permission: Permission) -> Callable[[View[P]], Callable[..., HttpResponseBase]]:
@@ -47,21 +48,21 @@ def change_of(request: ProjectRequest, number: int) -> ChangeRequest:
 
 def change_action(
     permission: Permission,
-) -> Callable[[Callable[Concatenate[ProjectRequest, ChangeRequest, P], str]], Callable[..., HttpResponseBase]]:
+) -> Callable[[Act[P]], Callable[..., HttpResponseBase]]:
     """A POST on a change request: the function does it and returns what to tell; a refusal is told at its form."""
 
-    def decorate(
-        act: Callable[Concatenate[ProjectRequest, ChangeRequest, P], str],
-    ) -> Callable[..., HttpResponseBase]:
-        @change_view(permission)
-        def view(request: ProjectRequest, change: ChangeRequest, *args: P.args, **kwargs: P.kwargs) -> HttpResponseBase:
+    def decorate(act: Act[P]) -> Callable[..., HttpResponseBase]:
+        @project_view(permission)
+        @functools.wraps(act)
+        def view(request: ProjectRequest, number: int, *args: P.args, **kwargs: P.kwargs) -> HttpResponseBase:
+            change = change_of(request, number)
             try:
                 text = act(request, change, *args, **kwargs)
             except (Conflict, Invalid, Forbidden) as error:
                 return refused(request, change, error)
             return acted(request, change, text)
 
-        return functools.update_wrapper(require_POST(view), act)
+        return require_POST(view)
 
     return decorate
 

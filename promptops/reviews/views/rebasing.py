@@ -88,8 +88,10 @@ def _read(conflicts: list[MergeConflict], given: Any) -> tuple[list[ShownConflic
     for number, conflict in enumerate(conflicts):
         name = f"conflict-{number}"
         is_text = all(isinstance(one, str | None) for one in (conflict.base, conflict.ours, conflict.theirs))
-        choice = given.get(name, "") if given else "ours"
-        edited = given.get(f"{name}-text", "").replace("\r\n", "\n") if given else _text(conflict.ours, is_text)
+        choice = given.get(name, "") if given is not None else "ours"
+        edited = (
+            given.get(f"{name}-text", "").replace("\r\n", "\n") if given is not None else _text(conflict.ours, is_text)
+        )
         value, error = None, ""
         if choice not in CHOICES:
             error = _("Choose one of them.")
