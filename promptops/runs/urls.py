@@ -25,6 +25,7 @@ urlpatterns = [
     path(f"{RUNS}start/", interactive.start, name="start"),
     path(f"{RUNS}stream/", interactive.stream, name="stream"),
     path(f"{RUNS}recent-panel/", interactive.recent_panel, name="recent-panel"),
+    path(f"{PROJECT}prompts/<slug:slug>/callers-panel/", home.callers_panel, name="callers-panel"),
     path(RUN, detail.detail, name="detail"),
     path(f"{RUN}panel/", interactive.panel, name="panel"),
     path(f"{RUN}cancel/", interactive.cancel, name="cancel"),

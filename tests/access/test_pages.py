@@ -161,6 +161,7 @@ TABLE: dict[str, Rule] = {
     "runs:batch-cancel": Rule("editor", POST),
     "runs:start": Rule("editor", POST),
     "runs:stream": Rule("viewer"),
+    "runs:callers-panel": Rule("viewer"),
     "runs:recent-panel": Rule("viewer"),
     "runs:detail": Rule("viewer"),
     "runs:panel": Rule("viewer"),

@@ -119,6 +119,27 @@ def test_rest_the_page_and_the_lineage_show_it(team: Team, salutation: Prompt) -
     assert "salutation@production" in page.content.decode()
 
 
+def test_the_tokens_that_run_what_includes_a_prompt_are_shown(team: Team, salutation: Prompt) -> None:
+    run_reply(team)
+    body = {"prompt": "reply", "version": 1, "endpoint": "scripted", "variables": {"name": "Ada"}}
+    caller = make_caller(team.project)
+    for _ in range(2):
+        assert caller.post("/runs", body).status_code == 202
+    create_version(team.actor("editor"), salutation, snippet("unused"))
+
+    def panel(slug: str) -> str:
+        where = reverse("runs:callers-panel", args=[team.project.slug, slug])
+        return signed_in(team.viewer).get(where).content.decode()
+
+    page = panel("salutation")
+    [name] = team.project.tokens.values_list("name", flat=True)
+    assert name in page
+    assert "2 runs" in page
+    # Runs by people have no token; runs of another prompt say nothing of this one.
+    create_prompt(team.actor("editor"), team.project, snippet("x"), slug="other")
+    assert "runs" not in panel("other")
+
+
 def test_rendering_by_rest_puts_the_includes_in(team: Team, salutation: Prompt) -> None:
     caller = make_caller(team.project)
     body = {"prompt": "reply", "version": 1, "variables": {"name": "Ada"}}

@@ -11,8 +11,21 @@ from django.views.decorators.http import require_safe
 from promptops.accounts.access import ProjectRequest, project_view
 from promptops.accounts.policies import Permission
 from promptops.core.htmx import render
+from promptops.prompts.dependents import dependents_of
+from promptops.prompts.selectors import find_prompt
+from promptops.runs.callers import DAYS as CALLER_DAYS
+from promptops.runs.callers import callers_of
 from promptops.runs.home import DAYS, queues_in_use, recent_failures, running_now, week_of
 from promptops.runs.views.listing import rows_of
+
+
+@require_safe
+@project_view(Permission.READ)
+def callers_panel(request: ProjectRequest, slug: str) -> HttpResponse:
+    """Which tokens ran a prompt lately, or something that includes it."""
+    prompt = find_prompt(request.project, slug)
+    prompts = [prompt, *(one.version.prompt for one in dependents_of(prompt))]
+    return render(request, "runs/callers.html", {"callers": callers_of(request.project, prompts), "days": CALLER_DAYS})
 
 
 @require_safe
