@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from django.db import transaction
+
 from promptops.accounts.actors import SYSTEM, user_actor
 from promptops.accounts.models import ApiToken, Invitation, Membership, Project, User
 from promptops.accounts.services import add_member, create_invitation, create_user
@@ -97,7 +99,8 @@ def furnish(project: Project, owner: User, *, prefix: str = "own") -> World:
     draft = save_draft(actor, draft, revision=0, content=second)
     delivery = Delivery.objects.get(webhook=webhook)
     params: dict[str, str | int] = {"label": "production", "prompt": prompt.slug, "version": 1}
-    notify(project, [owner], "label.moved", params=params, url=f"/p/{project.slug}/prompts/", actor=SYSTEM)
+    with transaction.atomic():
+        notify(project, [owner], "label.moved", params=params, url=f"/p/{project.slug}/prompts/", actor=SYSTEM)
     notification = Notification.objects.get(project=project, user=owner)
     change, remark, policy = _propose(project, owner, prefix)
     return World(

@@ -53,8 +53,7 @@ def change_action(
 
     def decorate(act: Act[P]) -> Callable[..., HttpResponseBase]:
         @project_view(permission)
-        @functools.wraps(act)
-        def view(request: ProjectRequest, number: int, *args: P.args, **kwargs: P.kwargs) -> HttpResponseBase:
+        def view(request: ProjectRequest, number: int, *args: Any, **kwargs: Any) -> HttpResponseBase:
             change = change_of(request, number)
             try:
                 text = act(request, change, *args, **kwargs)
@@ -62,6 +61,7 @@ def change_action(
                 return refused(request, change, error)
             return acted(request, change, text)
 
+        functools.update_wrapper(view, act, updated=())  # its name and what it says; not its attributes
         return require_POST(view)
 
     return decorate
