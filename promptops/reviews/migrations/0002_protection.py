@@ -74,28 +74,31 @@ LANGUAGE sql STABLE SET search_path = public, pg_temp AS $$
     ), '{}')
 $$;
 
--- A version with all that it came from.
-CREATE FUNCTION reviews_ancestry(of_version bigint) RETURNS SETOF bigint
+-- A version with all that it came from, not going on at a version that is left out with what only it came from.
+CREATE FUNCTION reviews_ancestry(of_version bigint, but bigint) RETURNS SETOF bigint
 LANGUAGE sql STABLE SET search_path = public, pg_temp AS $$
     WITH RECURSIVE line (id) AS (
         SELECT of_version WHERE of_version IS NOT NULL
         UNION
         SELECT parent.id FROM line JOIN prompts_promptversion v ON v.id = line.id
         CROSS JOIN LATERAL (VALUES (v.parent_id), (v.merge_parent_id)) parent (id)
-        WHERE parent.id IS NOT NULL
+        WHERE parent.id IS NOT NULL AND parent.id IS DISTINCT FROM but
     )
     SELECT id FROM line
 $$;
 
--- Who wrote any of what is proposed, or proposed it.
+-- Who wrote any of what is proposed, or proposed it: of the versions that the candidate came from and what it replaces
+-- did not. The history of the latter is only read where a line of the former goes back behind it.
 CREATE FUNCTION reviews_authors(of_change bigint) RETURNS SETOF bigint
 LANGUAGE sql STABLE SET search_path = public, pg_temp AS $$
-    WITH change AS (SELECT * FROM reviews_changerequest WHERE id = of_change),
+    WITH change AS MATERIALIZED (SELECT * FROM reviews_changerequest WHERE id = of_change),
+    line (id) AS MATERIALIZED (SELECT a.id FROM change, reviews_ancestry(candidate_id, replaces_id) a (id)),
     proposed (id) AS (
         SELECT candidate_id FROM change
         UNION
-        (SELECT a.id FROM change, reviews_ancestry(candidate_id) a (id)
-         EXCEPT SELECT b.id FROM change, reviews_ancestry(replaces_id) b (id))
+        (SELECT id FROM line
+         EXCEPT SELECT b.id FROM change, reviews_ancestry(replaces_id, NULL) b (id)
+            WHERE (SELECT min(id) FROM line) < (SELECT replaces_id FROM change))
     )
     SELECT author_id FROM change
     UNION SELECT v.author_id FROM proposed JOIN prompts_promptversion v USING (id) WHERE v.author_id IS NOT NULL
@@ -107,10 +110,11 @@ $$;
 CREATE FUNCTION reviews_verdicts(of_change bigint)
 RETURNS TABLE (verdict_id bigint, reviewer_id bigint, kind text, at timestamptz, counts boolean, is_owner boolean)
 LANGUAGE sql STABLE SET search_path = public, pg_temp AS $$
+    WITH authors AS MATERIALIZED (SELECT a.id FROM reviews_authors(of_change) a (id))
     SELECT newest.id, newest.reviewer_id, newest.kind, newest.at,
            newest.version_id = c.candidate_id AND newest.closure_sha256 = v.closure_sha256
                AND reviews_role_rank(c.project_id, newest.reviewer_id) >= 3
-               AND newest.reviewer_id NOT IN (SELECT * FROM reviews_authors(c.id)),
+               AND newest.reviewer_id NOT IN (SELECT id FROM authors),
            newest.reviewer_id = ANY (reviews_owners(c.project_id, p.folder))
     FROM reviews_changerequest c
     JOIN prompts_promptversion v ON v.id = c.candidate_id
@@ -193,7 +197,7 @@ DROP FUNCTION reviews_blockers(bigint);
 DROP FUNCTION reviews_includes_free_label(bigint);
 DROP FUNCTION reviews_verdicts(bigint);
 DROP FUNCTION reviews_authors(bigint);
-DROP FUNCTION reviews_ancestry(bigint);
+DROP FUNCTION reviews_ancestry(bigint, bigint);
 DROP FUNCTION reviews_owners(bigint, text);
 DROP FUNCTION reviews_is_protected(bigint, text);
 DROP FUNCTION reviews_policy_in_force(bigint, text);
