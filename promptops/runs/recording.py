@@ -197,7 +197,7 @@ ORDER BY r.id LIMIT 1000 FOR UPDATE OF r SKIP LOCKED
 """
 
 _TAKE_BACK = """
-UPDATE runs_run r SET status = o.status, held = o.held, lease_token = NULL, lease_expires_at = NULL,
+UPDATE runs_run r SET status = o.status, held = o.held, lease_token = NULL, lease_expires_at = NULL, cost_usd = NULL,
     ended_at = CASE WHEN o.status <> 'queued' THEN now() END, error = o.error
 FROM jsonb_to_recordset(%(rows)s::jsonb) AS o (id uuid, status text, held boolean, error jsonb)
 WHERE r.id = ANY(%(ids)s) AND r.id = o.id
@@ -213,8 +213,8 @@ UNREPEATABLE = {
 def take_back_expired() -> list[uuid.UUID]:
     """Take back the runs of dead workers: to the queue, or to their end where they may not go on. Return the ended.
 
-    Their calls are ``unknown``: the provider may have answered, and billed. How often a run was claimed in vain stays
-    counted, and ends it at the next claim when it was too often.
+    Their calls are ``unknown``: the provider may have answered, and billed; so nobody knows what the run costs. How
+    often a run was claimed in vain stays counted, and ends it at the next claim when it was too often.
     """
     with transaction.atomic(), connection.cursor() as cursor:
         cursor.execute(_EXPIRED)

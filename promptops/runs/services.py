@@ -8,7 +8,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from django.db import transaction
+from django.db import connection, transaction
+from django.db.models import QuerySet
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
@@ -23,6 +24,7 @@ from promptops.prompts.models import Prompt, PromptSpec, PromptVersion
 from promptops.prompts.querysets import drafts_of, versions_of
 from promptops.runs.doorbell import ring
 from promptops.runs.models import Batch, Priority, Run, RunPayload, Status
+from promptops.runs.recording import count_activity
 from promptops.runs.targets import (
     MAX_ITEMS,
     Prepared,
@@ -222,11 +224,7 @@ def replay_run(actor: Actor, run: Run, *, endpoint: Endpoint | None = None) -> R
 def cancel_run(actor: Actor, run: Run) -> Run:
     """Cancel a run: at once while it is queued, within a second while it is running. What has ended stays so."""
     require(actor, run.project, Permission.RUN)
-    now = timezone.now()
-    waiting = Run.objects.filter(pk=run.pk, status=Status.QUEUED)
-    if not waiting.update(status=Status.CANCELLED, cancel_requested_at=now, ended_at=now):
-        # Whichever end is recorded first wins; a worker that finishes meanwhile has its result recorded.
-        Run.objects.filter(pk=run.pk, status=Status.RUNNING, cancel_requested_at=None).update(cancel_requested_at=now)
+    _cancel(Run.objects.filter(pk=run.pk))
     run.refresh_from_db()
     return run
 
@@ -237,10 +235,7 @@ def cancel_batch(actor: Actor, batch: Batch) -> Batch:
     batch = _locked(actor, batch)
     if batch.state != Batch.State.CANCELLED:
         _set_state(batch, Batch.State.CANCELLED)
-        now = timezone.now()
-        runs = Run.objects.filter(batch=batch)
-        runs.filter(status=Status.QUEUED).update(status=Status.CANCELLED, cancel_requested_at=now, ended_at=now)
-        runs.filter(status=Status.RUNNING, cancel_requested_at=None).update(cancel_requested_at=now)
+        _cancel(Run.objects.filter(batch=batch))
         _record(actor, batch, "batch.cancelled")
     return batch
 
@@ -304,6 +299,23 @@ def _check_together(project: Project, target: Target, endpoint: Endpoint) -> Non
         raise ValueError("prompt and endpoint belong to different projects")
     if endpoint.archived_at is not None:
         raise Conflict(_("This model endpoint is archived. Choose another one."), code="endpoint_archived")
+
+
+def _cancel(runs: QuerySet[Run]) -> None:
+    """End those that wait, and have those cut off that run. Whichever end is recorded first wins.
+
+    All are locked first: a worker may just be giving one back to the queue, which would be seen neither as waiting nor
+    as running.
+    """
+    locked = runs.filter(status__in=[Status.QUEUED, Status.RUNNING]).order_by("id").select_for_update()
+    open_ones = dict(locked.values_list("pk", "status"))
+    waiting = [pk for pk, status in open_ones.items() if status == Status.QUEUED]
+    now = timezone.now()
+    Run.objects.filter(pk__in=waiting).update(status=Status.CANCELLED, cancel_requested_at=now, ended_at=now)
+    running = Run.objects.filter(pk__in=[pk for pk in open_ones if open_ones[pk] == Status.RUNNING])
+    running.filter(cancel_requested_at=None).update(cancel_requested_at=now)
+    with connection.cursor() as cursor:
+        count_activity(cursor, waiting)
 
 
 def _locked(actor: Actor, batch: Batch) -> Batch:

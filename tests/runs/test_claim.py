@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import threading
+import time
 import uuid
 from collections.abc import Callable, Sequence
 from decimal import Decimal
@@ -223,6 +224,42 @@ def test_cancelling_wins_over_another_try_but_not_over_a_result(begin: Begin, te
     assert Run.objects.get(pk=ended.pk).status == Status.SUCCEEDED
 
 
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize("what", ["run", "batch"])
+def test_a_run_that_goes_back_to_the_queue_in_that_very_moment_is_cancelled_too(what: str) -> None:
+    team = make_team()
+    team.prompt()
+    batch = batch_of(team, 1)
+    (job,) = claim("local", 1, "w")
+    run, actor = Run.objects.get(pk=job.run_id), team.actor("editor")
+
+    def cancel() -> None:
+        cancel_batch(actor, batch) if what == "batch" else cancel_run(actor, run)
+        connection.close()
+
+    cancelling = threading.Thread(target=cancel, daemon=True)
+    with transaction.atomic():
+        record([outcome_of(job, None, output=None)])
+        cancelling.start()
+        wait_for_a_lock()
+    cancelling.join(20)
+    assert not cancelling.is_alive()
+    assert Run.objects.get(pk=run.pk).status == Status.CANCELLED
+    assert PromptActivity.objects.get().cost_usd == Decimal("0.5")
+
+
+def wait_for_a_lock(seconds: float = 20) -> None:
+    """Until another connection waits for a row that this transaction holds."""
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT count(*) FROM pg_locks WHERE NOT granted AND pid <> pg_backend_pid()")
+            if cursor.fetchone()[0]:
+                return
+        time.sleep(0.02)
+    raise AssertionError("nobody waits")
+
+
 def test_a_run_of_a_batch_that_was_paused_meanwhile_waits_for_it(begin: Begin, team: Team) -> None:
     batch = batch_of(team, 3)
     failed, lost = claim("local", 2, "w")
@@ -274,6 +311,18 @@ def test_a_dead_workers_calls_are_unknown_and_its_runs_go_on_unless_they_may_not
     assert PromptActivity.objects.get().runs == 2
 
 
+def test_what_a_run_costs_is_unknown_from_the_moment_that_a_call_was_lost(begin: Begin) -> None:
+    (run,) = begin(retry_safe=False)
+    (first,) = claim("local", 1, "w")
+    record([outcome_of(first, None, cost_usd=Decimal(0), output=None)])
+    Run.objects.filter(pk=run.pk).update(not_before=None)
+    claim("local", 1, "w")
+    expire(run.pk)
+    assert take_back_expired() == [run.pk]
+    run.refresh_from_db()
+    assert (run.status, run.cost_usd) == (Status.FAILED, None)
+
+
 def test_a_run_that_kills_its_worker_is_given_up(begin: Begin, settings: Settings) -> None:
     settings.RUN_MAX_CLAIMS = 2
     poison: Any
@@ -295,7 +344,7 @@ def test_reconciling_rings_for_what_nobody_took(begin: Begin, monkeypatch: pytes
     begin()
     reconcile()
     assert rung == []  # it has only just come
-    monkeypatch.setattr(maintenance, "UNTAKEN_SECONDS", -1.0)
+    monkeypatch.setattr(maintenance, "UNTAKEN_SECONDS", -60.0)  # the clock of the transaction stands
     reconcile(awake="local")
     assert rung == []
     reconcile()
