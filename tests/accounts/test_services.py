@@ -16,6 +16,7 @@ from promptops.accounts.services import (
     create_project,
     create_sign_in_link,
     create_user,
+    hand_over,
     redeem_sign_in_link,
     remove_member,
     revoke_invitation,
@@ -63,6 +64,35 @@ def test_a_revoked_or_old_invitation_is_refused(team: Team) -> None:
     old.save()
     with pytest.raises(NotFound):
         accept_invitation(secret, team.outsider)
+
+
+@pytest.mark.parametrize("fate", ["removed", "demoted"])
+def test_an_invitation_of_somebody_who_administers_no_more_is_refused(team: Team, fate: str) -> None:
+    _invitation, secret = create_invitation(team.actor("admin"), team.project, role="admin")
+    membership = Membership.objects.get(project=team.project, user=team.admin)
+    if fate == "removed":
+        remove_member(team.actor("owner"), membership)
+    else:
+        change_role(team.actor("owner"), membership, role="viewer")
+    with pytest.raises(NotFound):
+        accept_invitation(secret, team.admin)
+
+
+@pytest.mark.parametrize("act", ["demote", "remove", "invite"])
+def test_who_has_just_become_the_owner_stays_the_owner(team: Team, act: str) -> None:
+    # What another request had read before the project was handed over.
+    stale = Membership.objects.select_related("project").get(project=team.project, user=team.editor)
+    hand_over(team.actor("owner"), Membership.objects.select_related("project").get(pk=stale.pk))
+    if act == "invite":
+        _invitation, secret = create_invitation(team.actor("admin"), team.project, role="admin")
+        accept_invitation(secret, team.editor)
+    else:
+        with pytest.raises(Forbidden):
+            change_role(team.actor("admin"), stale, role="viewer") if act == "demote" else remove_member(
+                team.actor("admin"), stale
+            )
+    stale.refresh_from_db()
+    assert stale.role == Role.OWNER
 
 
 @pytest.mark.parametrize("role", ["viewer", "editor", "reviewer"])

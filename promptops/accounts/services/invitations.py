@@ -8,11 +8,11 @@ from django.db import transaction
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
-from promptops.accounts.actors import Actor, user_actor
+from promptops.accounts.actors import SYSTEM, Actor, user_actor
 from promptops.accounts.models import Invitation, Membership, Project, Role, User
-from promptops.accounts.policies import Permission, require
+from promptops.accounts.policies import Permission, can, require
 from promptops.accounts.secrets import digest_of, new_secret
-from promptops.accounts.services.members import grantable
+from promptops.accounts.services.members import grantable, locked_member
 from promptops.accounts.services.people import create_user
 from promptops.audit import services as audit
 from promptops.core.errors import NotFound
@@ -47,14 +47,18 @@ def create_invitation(actor: Actor, project: Project, *, role: str, note: str = 
 
 
 def find_invitation(secret: str) -> Invitation:
-    """Return a live invitation. Raises NotFound when it is unknown, used, revoked or too old."""
+    """Return a live invitation. Raises NotFound when it is unknown, used, revoked, too old, or its maker is no admin.
+
+    An invitation counts as the person who made it, as a token does: an admin who leaves must not come back by one.
+    """
     invitation = (
         Invitation.objects.select_related("project", "created_by")
         .filter(digest=digest_of(secret), accepted_at=None, revoked_at=None, expires_at__gt=timezone.now())
         .filter(project__archived_at=None)
         .first()
     )
-    if invitation is None:
+    maker = user_actor(invitation.created_by) if invitation and invitation.created_by else SYSTEM
+    if invitation is None or not can(maker, invitation.project, Permission.ADMIN):
         raise NotFound(_("This invitation is not valid: it was used, revoked, or has expired. Ask for a new one."))
     return invitation
 
@@ -72,9 +76,11 @@ def accept_invitation(secret: str, user: User) -> Membership:
     membership, created = Membership.objects.get_or_create(
         project=invitation.project, user=user, defaults={"role": role}
     )
-    if not created and not Role(membership.role).includes(role):
-        membership.role = role
-        membership.save(update_fields=["role"])
+    if not created:
+        membership = locked_member(membership)
+        if not Role(membership.role).includes(role):
+            membership.role = role
+            membership.save(update_fields=["role"])
     audit.record(
         user_actor(user),
         "member.joined",

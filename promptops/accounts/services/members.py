@@ -30,6 +30,7 @@ def add_member(actor: Actor, project: Project, user: User, *, role: str) -> Memb
 def change_role(actor: Actor, membership: Membership, *, role: str) -> Membership:
     """Give a member another role. The owner's role stays; nobody changes their own."""
     require(actor, membership.project, Permission.ADMIN)
+    membership = locked_member(membership)
     _refuse_on_owner_or_self(actor, membership)
     membership.role = grantable(actor, membership.project, role)
     membership.save(update_fields=["role"])
@@ -41,6 +42,7 @@ def change_role(actor: Actor, membership: Membership, *, role: str) -> Membershi
 def remove_member(actor: Actor, membership: Membership) -> None:
     """End a membership; the person's tokens in the project stop working with it."""
     require(actor, membership.project, Permission.ADMIN)
+    membership = locked_member(membership)
     _refuse_on_owner_or_self(actor, membership)
     _audit_member(actor, "member.removed", membership)
     membership.delete()
@@ -68,6 +70,19 @@ def hand_over(actor: Actor, membership: Membership) -> Membership:
     heir.save(update_fields=["role"])
     _audit_member(actor, "project.handed_over", heir)
     return heir
+
+
+def locked_member(membership: Membership) -> Membership:
+    """Return the membership as it stands now, locked: it may just be made the owner's.
+
+    Raises:
+        Conflict: it has just ended.
+    """
+    rows = Membership.objects.select_for_update(of=("self",)).select_related("project", "user")
+    found = rows.filter(pk=membership.pk).first()
+    if found is None:
+        raise Conflict(_("This person has just left the project."))
+    return found
 
 
 def _refuse_on_owner_or_self(actor: Actor, membership: Membership) -> None:
