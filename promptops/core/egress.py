@@ -15,6 +15,9 @@ from django.utils.translation import gettext as _
 
 from promptops.core.errors import Invalid
 
+_NAT64 = ipaddress.IPv6Network("64:ff9b::/96")  # RFC 6052
+_COMPATIBLE = ipaddress.IPv6Network("::/96")  # RFC 4291, deprecated
+
 
 class AddressRefused(Exception):
     """An address that this installation does not let anybody call."""
@@ -22,16 +25,23 @@ class AddressRefused(Exception):
 
 def check_address(host: str, ip: str, port: int) -> None:
     """Raise AddressRefused unless ``ip`` is public, or ``host``, ``host:port`` or its network is allowed."""
-    address = ipaddress.ip_address(ip.split("%", 1)[0])
-    if isinstance(address, ipaddress.IPv6Address) and address.ipv4_mapped is not None:
-        address = address.ipv4_mapped
+    address = _meant(ipaddress.ip_address(ip.split("%", 1)[0]))
     if _is_allowed(host.lower().rstrip("."), address, port):
         return
-    if not address.is_global or address.is_multicast:
+    if not address.is_global or address.is_multicast or getattr(address, "is_site_local", False):
         raise AddressRefused(
             f"{host} resolves to {address}, which is not a public address. "
             f"The operator of this installation can allow it in ALLOWED_PROVIDER_HOSTS."
         )
+
+
+def _meant(address: ipaddress.IPv4Address | ipaddress.IPv6Address) -> ipaddress.IPv4Address | ipaddress.IPv6Address:
+    """Return the IPv4 address that an IPv6 address leads to, by whichever way, else the address itself."""
+    if isinstance(address, ipaddress.IPv4Address):
+        return address
+    if address in _NAT64 or (address in _COMPATIBLE and int(address) > 0xFFFF):  # ::1 is itself
+        return ipaddress.IPv4Address(int(address) & 0xFFFF_FFFF)
+    return address.ipv4_mapped or address.sixtofour or address
 
 
 def _is_allowed(host: str, address: ipaddress.IPv4Address | ipaddress.IPv6Address, port: int) -> bool:

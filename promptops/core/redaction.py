@@ -9,6 +9,7 @@ _SECRET = re.compile(
     r"|\b(?P<key>(?:sk|pk|po|whsec)[-_][A-Za-z0-9_-]{12,})",
     re.IGNORECASE,
 )
+_PLAIN = logging.Formatter()
 
 
 class RedactSecrets(logging.Filter):
@@ -19,6 +20,9 @@ class RedactSecrets(logging.Filter):
         redacted = redact(message)
         if redacted != message:
             record.msg, record.args = redacted, None
+        if record.exc_info:
+            # A traceback ends with what the error says. The formatter takes the text that is there.
+            record.exc_text = redact(record.exc_text or _PLAIN.formatException(record.exc_info))
         return True
 
 

@@ -29,6 +29,9 @@ from promptops.runs.storable import check_storable, storable
 
 MAX_METADATA_BYTES = 16_384
 MAX_ITEMS = 10_000
+MAX_TEXT = 200_000_000
+"""Characters that the runs of one request may have together, variables and messages: they are held in memory."""
+RENDERED_AT_ONCE = 100
 ERRORS_SHOWN = 20
 
 
@@ -146,7 +149,7 @@ def prepare(
 
     Raises:
         Invalid: variables that do not fit, or a template that fails with them; nothing is queued then.
-        TooLarge: the metadata is.
+        TooLarge: the metadata of a run is, or all of them are together.
     """
     template = composition.template
     contract = template.variables
@@ -165,7 +168,7 @@ def prepare(
                 break
     if errors:
         raise Invalid(_("The variables do not fit the prompt."), errors=errors, code="variables")
-    rendered = templating.render_many([(template, values) for values in resolved])
+    rendered = _rendered(template, resolved)
     for index, outcome in enumerate(rendered):
         if isinstance(outcome, templating.TemplateError):
             placed = composition.composed.placed(outcome)
@@ -178,6 +181,28 @@ def prepare(
         Prepared(variables, storable(messages), dict(request.metadata))
         for variables, messages, request in zip(resolved, rendered, requests, strict=True)
     ]
+
+
+def _rendered(
+    template: templating.Template, resolved: Sequence[dict[str, Any]]
+) -> list[list[dict[str, Any]] | templating.TemplateError]:
+    """Render in pieces, and stop where it gets too much: a long template multiplies even the shortest items."""
+    rendered: list[list[dict[str, Any]] | templating.TemplateError] = []
+    size = 0
+    for start in range(0, len(resolved), RENDERED_AT_ONCE):
+        values = resolved[start : start + RENDERED_AT_ONCE]
+        outcomes = templating.render_many([(template, one) for one in values])
+        size += sum(
+            len(json.dumps([one, None if isinstance(outcome, templating.TemplateError) else outcome]))
+            for one, outcome in zip(values, outcomes, strict=True)
+        )
+        if size > MAX_TEXT and len(resolved) > 1:
+            raise TooLarge(
+                _("The messages of these runs are more than %d MB together. Send them as several smaller batches.")
+                % (MAX_TEXT // 1_000_000)
+            )
+        rendered += outcomes
+    return rendered
 
 
 @lru_cache(maxsize=512)

@@ -1,6 +1,8 @@
 """Signing in and out: by password, by a one-time link, and what guards both."""
 
 import datetime as dt
+import io
+import logging
 
 import pytest
 from django.conf import settings
@@ -13,7 +15,7 @@ from promptops.accounts import throttle
 from promptops.accounts.models import SignInFailure, SignInLink, User
 from promptops.accounts.services import create_sign_in_link, create_user
 from promptops.audit.querysets import events_of
-from promptops.core.redaction import redact
+from promptops.core.redaction import RedactSecrets, redact
 from promptops.runs.maintenance import tidy
 from tests.html import HTMX, Page, signed_in
 from tests.people import Team
@@ -272,6 +274,22 @@ def test_no_log_line_holds_a_link(team: Team, caplog: pytest.LogCaptureFixture) 
     assert any("/link/" in line for line in lines)
     assert not any(secret in line for line in lines)
     assert redact(f"Unprocessable Entity: /invitations/{secret}/") == "Unprocessable Entity: /invitations/•••"
+
+
+def test_no_traceback_in_the_log_holds_a_key() -> None:
+    written = io.StringIO()
+    handler = logging.StreamHandler(written)
+    handler.addFilter(RedactSecrets())
+    logger = logging.getLogger("tests.redaction")
+    logger.addHandler(handler)
+    try:
+        raise ValueError("the server refused Bearer sk-verysecret-0123456789")
+    except ValueError:
+        logger.exception("It failed")
+    finally:
+        logger.removeHandler(handler)
+    assert "ValueError: the server refused Bearer •••" in written.getvalue()
+    assert "verysecret" not in written.getvalue()
 
 
 # --- The first person -----------------------------------------------------------------------------------------------

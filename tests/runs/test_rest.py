@@ -347,6 +347,15 @@ def test_a_batch_is_started_whole_or_not_at_all(caller: Caller) -> None:
     assert not Batch.objects.exists()
 
 
+def test_a_batch_that_would_fill_the_memory_is_refused(caller: Caller, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("promptops.runs.targets.MAX_TEXT", 2_000)
+    items = [{"variables": {"name": "Ada"}}] * 200
+    refused = problem(caller.post("/runs/batch", {**RUN_OF_MANY, "items": items}), 413)
+    assert "smaller batches" in refused["detail"]
+    assert not Run.objects.exists()
+    assert caller.ok("POST", "/runs/batch", {**RUN_OF_MANY, "items": items[:5]}, status=202)["total"] == 5
+
+
 def test_a_batch_can_be_paused_resumed_and_cancelled(caller: Caller) -> None:
     path = f"/runs/batch/{caller.ok('POST', '/runs/batch', RUN_OF_MANY, status=202)['id']}"
 
