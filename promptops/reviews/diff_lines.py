@@ -13,6 +13,8 @@ from django.utils.safestring import SafeString, mark_safe
 from promptops.prompts.diff_view import LINE_END, Comparison, Row, ShownDiff
 from promptops.templating import Span
 
+LINES_AT_ONCE = 300
+
 Place = tuple[int, str, int | None]
 """A message (from 0) of a side (``old`` or ``new``) and a line of it (from 1; None: the message as a whole)."""
 
@@ -40,7 +42,7 @@ class Stretch:
 
 @dataclass(slots=True)
 class ReviewedMessage:
-    """A message of the comparison. ``is_left_out``: nothing changed or was said; fetched on demand."""
+    """A message of the comparison. ``is_left_out``: its lines are fetched on demand."""
 
     shown: ShownDiff
     place: int
@@ -60,24 +62,35 @@ class ReviewedMessage:
 
 
 def reviewed_messages(
-    comparison: Comparison, said: Mapping[Place, Sequence[Any]], *, inline: bool, whole: bool = False
+    comparison: Comparison, said: Mapping[Place, Sequence[Any]], *, inline: bool
 ) -> list[ReviewedMessage]:
     """Return the messages for the page, with what was said beside their lines.
+
+    Beyond ``LINES_AT_ONCE`` lines, messages of which nothing was said are left out, and fetched as one comes to them.
 
     Args:
         said: threads by place.
         inline: one column, lines that went above lines that came; else both sides beside each other.
-        whole: whether messages without a change have their lines too.
     """
-    return [_message(place, shown, said, inline, whole) for place, shown in enumerate(comparison.messages)]
+    found, lines = [], 0
+    for place, shown in enumerate(comparison.messages):
+        message = _message(place, shown, said, inline, whole=False, is_late=lines > LINES_AT_ONCE)
+        lines += sum(len(stretch.lines) for stretch in message.stretches)
+        found.append(message)
+    return found
+
+
+def reviewed_message(comparison: Comparison, place: int, *, inline: bool) -> ReviewedMessage:
+    """Return one message with all of its lines."""
+    return _message(place, comparison.messages[place], {}, inline, whole=True, is_late=False)
 
 
 def _message(
-    place: int, shown: ShownDiff, said: Mapping[Place, Sequence[Any]], inline: bool, whole: bool
+    place: int, shown: ShownDiff, said: Mapping[Place, Sequence[Any]], inline: bool, *, whole: bool, is_late: bool
 ) -> ReviewedMessage:
     old_index, new_index = shown.diff.old_index, shown.diff.new_index
     here = [one for one in said if (one[0], one[1]) in ((old_index, "old"), (new_index, "new"))]
-    left_out = not (shown.is_open or here or whole)
+    left_out = not (here or whole) and (is_late or not shown.is_open)
     stretches: list[Stretch] = []
     numbers = [1, 1]
     for block in () if left_out else shown.blocks:

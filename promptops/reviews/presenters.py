@@ -4,21 +4,23 @@ from __future__ import annotations
 
 import datetime as dt
 import json
+import threading
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from django.utils import timezone
 from django.utils.functional import Promise
+from django.utils.translation import get_language, ngettext
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy as lazy
-from django.utils.translation import ngettext
 
 from promptops import templating
 from promptops.accounts.audit_names import named_events
 from promptops.accounts.models import ApiToken
 from promptops.accounts.querysets import tokens_of
 from promptops.prompts.diff_view import Comparison, comparison_of
+from promptops.prompts.selectors import diff_contents
 from promptops.reviews.diff_lines import Place
 from promptops.reviews.forms import CHECK_NAMES
 from promptops.reviews.models import ChangeRequest, CheckResult, ReviewComment, Verdict
@@ -66,6 +68,10 @@ VERDICTS = {
     Verdict.Kind.DISMISS: Told(lazy("dismissed the verdict of %(name)s"), icon="ban"),
 }
 EVENTS_SHOWN = 200
+# Versions never change, and a page is looked at again after each act on it: the last comparisons are kept.
+COMPARISONS_KEPT = 32
+_COMPARED: dict[tuple[str, str, str | None], Comparison] = {}
+_REMEMBERING = threading.Lock()
 RECENT_USE = dt.timedelta(days=30)
 CALLERS_SHOWN = 6
 
@@ -132,7 +138,17 @@ def compared(change: ChangeRequest) -> Comparison:
     """Return the difference that is reviewed; without a version that stands there, everything is new."""
     new = change.candidate.content
     old = change.replaces.content if change.replaces else _nothing_of(new)
-    return comparison_of(templating.diff(old, new), old["messages"], new["messages"])
+    if templating.may_include(old) or templating.may_include(new):  # what is included may change at any time
+        return comparison_of(diff_contents(change.project, old, new), old["messages"], new["messages"])
+    key = (change.replaces.content_sha256 if change.replaces else "", change.candidate.content_sha256, get_language())
+    with _REMEMBERING:
+        found = _COMPARED.pop(key, None)
+        if found is None:
+            found = comparison_of(templating.diff(old, new), old["messages"], new["messages"])
+        _COMPARED[key] = found  # the last used is the last
+        while len(_COMPARED) > COMPARISONS_KEPT:
+            _COMPARED.pop(next(iter(_COMPARED)))
+    return found
 
 
 def headline(change: ChangeRequest, standing: Standing) -> str:

@@ -45,12 +45,16 @@ def _scores(old: Sequence[dict[str, Any]], new: Sequence[dict[str, Any]]) -> dic
     """How alike two messages are, from 0 to 1, for all pairs that are similar at all."""
     old_words, new_words = [_word_counts(message) for message in old], [_word_counts(message) for message in new]
     old_keys, new_keys = list(map(canonical_message_key, old)), list(map(canonical_message_key, new))
+    # A message that stands on the other side as it is, is no changed one: of 200 messages, few are left to compare.
+    both = set(old_keys) & set(new_keys)
     scores: dict[Pair, float] = {}
     for i, old_message in enumerate(old):
         for j, new_message in enumerate(new):
             if old_keys[i] == new_keys[j]:
                 # Above everything that is only similar; the same place breaks ties between repeated messages.
                 scores[i, j] = 2.0 + (0.001 if i == j else 0)
+            elif old_keys[i] in both or new_keys[j] in both:
+                continue
             elif old_message.get("type") == new_message.get("type"):
                 alike = _overlap(old_words[i], new_words[j])
                 if alike >= _SIMILAR:
@@ -89,5 +93,7 @@ def _word_counts(message: dict[str, Any]) -> Counter[str]:
 
 
 def _overlap(old: Counter[str], new: Counter[str]) -> float:
+    fewer, more = (old, new) if len(old) <= len(new) else (new, old)
     total = old.total() + new.total()
-    return 2 * (old & new).total() / total if total else 1.0
+    shared = sum([min(count, more[word]) for word, count in fewer.items() if word in more])
+    return 2 * shared / total if total else 1.0

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from promptops import templating
 from promptops.prompts.diff_view import comparison_of
-from promptops.reviews.diff_lines import Line, reviewed_messages
+from promptops.reviews.diff_lines import Line, reviewed_message, reviewed_messages
 
 TEXTS = st.lists(st.sampled_from(["", "a", "b b", "one two", "<i>&", "短い 文", "x  "]), max_size=8).map("\n".join)
 
@@ -22,7 +22,10 @@ def lines_of(old: str, new: str, *, inline: bool, said: Any = None) -> list[Line
         {"kind": "chat", "syntax": "jinja", "messages": [{"role": "user", "content": text}]} for text in (old, new)
     )
     comparison = comparison_of(templating.diff(before, after), _messages(before), _messages(after))
-    message = reviewed_messages(comparison, said or {}, inline=inline, whole=True)[0]
+    if said:
+        (message,) = reviewed_messages(comparison, said, inline=inline)
+    else:
+        message = reviewed_message(comparison, 0, inline=inline)
     return [line for stretch in message.stretches for line in stretch.lines]
 
 

@@ -11,7 +11,7 @@ from promptops.accounts.access import ProjectRequest
 from promptops.accounts.policies import Permission, can
 from promptops.core.htmx import render
 from promptops.prompts.querysets import labels_of, versions_of
-from promptops.reviews.diff_lines import reviewed_messages
+from promptops.reviews.diff_lines import reviewed_message, reviewed_messages
 from promptops.reviews.models import ChangeRequest
 from promptops.reviews.presenters import (
     STATE_ICONS,
@@ -43,13 +43,14 @@ def detail(request: ProjectRequest, change: ChangeRequest) -> HttpResponse:
 
 @require_safe
 @change_view(Permission.READ)
-def message(request: ProjectRequest, change: ChangeRequest, place: int) -> HttpResponse:
-    """The lines of one message in which nothing changed, fetched when somebody opens it."""
+def message_lines(request: ProjectRequest, change: ChangeRequest, place: int) -> HttpResponse:
+    """The lines of one message that the page left out, fetched when somebody comes to it."""
     inline = request.session.get(VIEW) == "inline"
-    messages = reviewed_messages(compared(change), {}, inline=inline, whole=True)
-    if place >= len(messages):
+    comparison = compared(change)
+    if place >= len(comparison.messages):
         raise Http404
-    context = {"message": messages[place], "inline": inline, "may_comment": can_comment(request), "change": change}
+    message = reviewed_message(comparison, place, inline=inline)
+    context = {"message": message, "inline": inline, "may_comment": can_comment(request), "change": change}
     return render(request, "reviews/message_lines.html", context)
 
 
