@@ -57,6 +57,7 @@ screenshots: $(STAMPS)/dev $(STAMPS)/front-end $(STAMPS)/chromium
 bench: $(STAMPS)/dev $(STAMPS)/front-end
 	$(PY) -m bench.resolve
 	$(PY) -m bench.batch
+	$(PY) -m bench.review
 
 lock: $(STAMPS)/dev
 	$(PY) requirements/compile.py

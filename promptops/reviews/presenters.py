@@ -151,6 +151,12 @@ def compared(change: ChangeRequest) -> Comparison:
     return found
 
 
+def forget_comparisons() -> None:
+    """Forget the comparisons that are kept, as if the process had just started."""
+    with _REMEMBERING:
+        _COMPARED.clear()
+
+
 def headline(change: ChangeRequest, standing: Standing) -> str:
     """What is missing before it can be merged, in one sentence; or how it ended."""
     who = {"who": change.closed_by_name, "label": change.label, "number": change.candidate.number}

@@ -289,3 +289,23 @@ def save_parameters(team: Team, change: ChangeRequest) -> PromptVersion:
     """A version that says the same as what is live, a little hotter."""
     hotter = {**GREETING, "parameters": {"temperature": 0.9}}
     return create_version(team.actor("editor"), change.prompt, hotter)[0]
+
+
+def test_a_long_difference_comes_in_parts_as_one_comes_to_them(team: Team) -> None:
+    text = "\n".join(f"line {number}" for number in range(200))
+    messages = [{"role": "user", "content": f"message {number}\n{text}"} for number in range(4)]
+    version = team.prompt("long", messages=messages)
+    move_label(team.actor("editor"), version.prompt, "production", version)
+    changed = [{**one, "content": one["content"].replace("line", "LINE")} for one in messages]
+    after = create_version(team.actor("editor"), version.prompt, {**GREETING, "messages": changed})[0]
+    change = services.propose(team.actor("editor"), version.prompt, version=after)
+    client = signed_in(team.reviewer)
+    page = look(client, change)
+    assert "LINE 199" in page.one(id="message-1").text
+    last = page.one(id="message-3")
+    assert "LINE 199" not in last.text
+    assert last.attributes["hx-trigger"] == "revealed"
+    lines = Page(client.get(last.attributes["hx-get"], headers=HTMX))
+    assert [one.attributes["data-line"] for one in lines.all("button", data_side="new")][-1] == "201"
+    act(client, "comment", change, body="Why?", message_index=3, line=201, side="new")
+    assert "LINE 199" in look(client, change).one(id="message-3").text
