@@ -115,6 +115,7 @@ def test_it_saves_a_version_and_says_what_can_be_done_next(editor: Client, team:
     assert [link["url"] for link in told["toast"]["links"]] == [
         f"{url(team, 'diff')}?from=1&to=2",
         f"{url(team, 'label-move')}?label=production&version=2",
+        f"{reverse('reviews:propose', args=[team.project.slug, 'greeting'])}?label=production&version=2",
     ]
     assert "v2" in Page(answer).text
 

@@ -9,7 +9,7 @@ from promptops.accounts.actors import SYSTEM, Actor
 from promptops.accounts.models import Membership, Project, Role, User
 from promptops.accounts.policies import Permission, grantable_roles, require
 from promptops.audit import services as audit
-from promptops.core.errors import Conflict, Forbidden, Invalid
+from promptops.core.errors import Conflict, Forbidden, Invalid, NotFound
 
 
 @transaction.atomic
@@ -76,12 +76,12 @@ def locked_member(membership: Membership) -> Membership:
     """Return the membership as it stands now, locked: it may just be made the owner's.
 
     Raises:
-        Conflict: it has just ended.
+        NotFound: it has just ended.
     """
     rows = Membership.objects.select_for_update(of=("self",)).select_related("project", "user")
     found = rows.filter(pk=membership.pk).first()
     if found is None:
-        raise Conflict(_("This person has just left the project."))
+        raise NotFound(_("This person has just left the project."))
     return found
 
 

@@ -29,7 +29,7 @@ def list_drafts(request: ApiRequest, paging: Query[Paging]) -> dict[str, Any]:
     return listing(page, draft_json)
 
 
-@router.post("/drafts", response=answers(404, 409, created=schemas.Draft), summary="Begin a draft")
+@router.post("/drafts", response=answers(404, 409, 413, created=schemas.Draft), summary="Begin a draft")
 def create_draft(request: ApiRequest, given: schemas.DraftGiven, response: HttpResponse) -> Status[Any]:
     """Begins a draft of a prompt, from its newest version, or of a new prompt. A person has one draft of a prompt."""
     if given.prompt is None:

@@ -68,7 +68,7 @@ def change_prompt(request: ApiRequest, slug: Path[str], given: schemas.PromptCha
     return _with_labels(prompt)
 
 
-@router.post("/prompts/{slug}/archive", response=answers(308, 404, ok=schemas.Prompt), summary="Archive a prompt")
+@router.post("/prompts/{slug}/archive", response=answers(308, 404, 409, ok=schemas.Prompt), summary="Archive a prompt")
 def archive_prompt(request: ApiRequest, slug: Path[str]) -> dict[str, Any]:
     """Takes the prompt out of lists and out of `resolve`. Nothing is deleted."""
     return _with_labels(services.archive_prompt(request.actor, selectors.get_prompt(request.project, slug)))

@@ -121,8 +121,10 @@ def save(request: ProjectRequest, draft: Draft) -> HttpResponse:
 def discard(request: ProjectRequest, draft: Draft) -> HttpResponse:
     """Throw the draft away; the page that follows offers to bring it back."""
     if draft.pk is not None:
+        # As it was at the end: another tab may have written since this request read it.
+        held = discard_draft(request.actor, draft)
+        draft.content, draft.heading = held["content"], held["heading"]
         remember_discarded(request, draft)
-        discard_draft(request.actor, draft)
     return _ended(_to_editor(request, draft))
 
 
