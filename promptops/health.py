@@ -1,6 +1,5 @@
 """`/healthz`: the process lives. `/readyz`: everything it needs is there, part by part."""
 
-import datetime as dt
 from collections.abc import Callable
 from functools import partial
 from typing import Any
@@ -10,14 +9,11 @@ from django.conf import settings
 from django.db import connection
 from django.db.migrations.executor import MigrationExecutor
 from django.http import HttpRequest, JsonResponse
-from django.utils import timezone
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_safe
 
-from promptops.runs.models import Worker
-
-QUEUES = ("api", "local")
-WORKER_SILENCE = dt.timedelta(seconds=30)  # a worker that said nothing for longer counts as gone
+from promptops.runs.doorbell import QUEUES
+from promptops.runs.liveness import living_workers
 
 Part = dict[str, Any]
 _UNKNOWN: Part = {"ok": False, "error": "The database does not answer."}
@@ -82,6 +78,5 @@ def _migrations() -> Part:
 
 
 def _worker(queue: str) -> Part:
-    alive = Worker.objects.filter(queue=queue, seen_at__gt=timezone.now() - WORKER_SILENCE)
-    count = alive.count()
+    count = living_workers().filter(queue=queue).count()
     return {"ok": True, "workers": count} if count else {"ok": False, "error": f"No worker serves the queue {queue!r}."}

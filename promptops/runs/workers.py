@@ -27,8 +27,6 @@ from promptops.runs.models import Worker
 
 BEAT_SECONDS = 5.0
 LOOK_SECONDS = 1.0
-ALIVE_SECONDS = 20.0
-"""A worker that was not seen for this long counts as gone."""
 
 logger = logging.getLogger(__name__)
 

@@ -12,6 +12,7 @@ from django.test import Client
 from django.utils import timezone
 
 from promptops import health
+from promptops.runs.liveness import ALIVE
 from promptops.runs.models import Worker
 
 pytestmark = pytest.mark.django_db
@@ -53,7 +54,7 @@ def test_it_is_ready_when_every_part_is_there(client: Client, valkey: Any) -> No
 
 def test_it_is_not_ready_without_a_worker_for_each_queue(client: Client, valkey: Any) -> None:
     worker("api")
-    worker("local", seen=health.WORKER_SILENCE + dt.timedelta(seconds=1))  # it has said nothing for too long
+    worker("local", seen=ALIVE + dt.timedelta(seconds=1))  # it has said nothing for too long
     status, parts = readyz(client)
     assert status == 503
     assert parts["worker-api"]["ok"] is True

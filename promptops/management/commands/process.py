@@ -16,8 +16,8 @@ from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.utils import timezone
 
-from promptops.health import WORKER_SILENCE
 from promptops.management.services.children import beat_command, web_command, worker_command
+from promptops.runs.liveness import ALIVE
 from promptops.runs.models import Worker
 
 BEAT_SILENCE = 600.0  # seconds; it writes its file every three minutes
@@ -78,7 +78,7 @@ def _other_problem(name: str) -> str:
             return "" if time.time() - written < BEAT_SILENCE else "The beat has not written for ten minutes."
         return "The beat has not written yet."
     mine = Worker.objects.filter(queue=WORKERS[name], name__startswith=f"{WORKERS[name]}@{socket.gethostname()[:80]}:")
-    silence: dt.timedelta = WORKER_SILENCE
+    silence: dt.timedelta = ALIVE
     if mine.filter(seen_at__gt=timezone.now() - silence).exists():
         return ""
     return f"This machine's worker has said nothing for {silence.total_seconds():.0f} s."
