@@ -42,5 +42,5 @@ def callers_of(project: Project, prompts: Iterable[Prompt]) -> list[TokenUse]:
         .order_by("-total", "token_id")[:MOST_SHOWN]
     )
     uses = {row["token_id"]: (row["total"], row["last"]) for row in by_token}
-    tokens = {token.pk: token for token in tokens_of(project).filter(pk__in=uses)}
+    tokens = {token.pk: token for token in tokens_of(project).filter(pk__in=[pk for pk in uses if pk is not None])}
     return [TokenUse(tokens[pk], *use) for pk, use in uses.items() if pk in tokens]
