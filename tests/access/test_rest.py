@@ -131,7 +131,7 @@ TABLE: dict[str, Rule] = {
     "POST /invitations": Rule("admin", {"role": "viewer"}),
     "DELETE /invitations/{invitation_id}": Rule("admin"),
     "GET /tokens": Rule("admin"),
-    "POST /tokens": Rule("admin", {"name": "fresh"}),
+    "POST /tokens": Rule("admin", {"name": "fresh", "role": "admin"}),
     "GET /tokens/{token_id}": Rule("admin"),
     "DELETE /tokens/{token_id}": Rule("admin"),
     "GET /audit": Rule("admin"),

@@ -203,11 +203,11 @@ def test_it_exports_all_pages_as_csv(team: Team) -> None:
 def test_it_asks_as_often_however_many_events_there_are(team: Team, django_assert_max_num_queries: Any) -> None:
     client = signed_in(team.admin)
     team.prompt("first")
-    with django_assert_max_num_queries(16):
+    with django_assert_max_num_queries(17):
         client.get(LOG)
     for number in range(20):
         team.prompt(f"prompt-{number}")
-    with django_assert_max_num_queries(16):
+    with django_assert_max_num_queries(17):
         client.get(LOG)
 
 

@@ -55,7 +55,7 @@ def test_each_role_sees_the_steps_that_it_can_take(team: Team) -> None:
 
 def test_it_loads_the_panels_of_the_other_apps(team: Team) -> None:
     loaded = [one.attributes["hx-get"] for one in home(team, "viewer").content.all(hx_trigger="load")]
-    assert loaded == [reverse(f"{app}:home-panel", args=["team"]) for app in ("runs", "prompts")]
+    assert loaded == [reverse(f"{app}:home-panel", args=["team"]) for app in ("reviews", "runs", "prompts")]
     client = signed_in(team.viewer)
     for url in loaded:
         assert not Page(client.get(url, headers={"HX-Request": "true"})).is_whole

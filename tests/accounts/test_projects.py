@@ -153,4 +153,4 @@ def test_settings_show_only_the_tabs_that_one_may_open(team: Team) -> None:
     }
     assert "Members" in tabs["viewer"]
     assert "API tokens" not in tabs["viewer"]
-    assert {"Project", "Members", "API tokens", "Credentials"} == set(tabs["admin"])
+    assert {"Project", "Members", "API tokens", "Credentials", "Review", "Webhooks"} == set(tabs["admin"])

@@ -29,6 +29,8 @@ NOT_PAGES = {
     "notifications:open",
     "notifications:deliveries",
     "prompts:search",
+    "prompts:includable",
+    "runs:callers-panel",
     "reviews:home-panel",
     "reviews:message",
     "prompts:home-panel",

@@ -118,7 +118,7 @@ def test_ctrl_s_saves_a_version_and_the_page_goes_on(page: Page, team: Team) -> 
     expect(page.locator("[data-version-count]")).to_have_text("2")
     expect(editor.text(2)).to_be_focused()  # one goes on writing where one was
     links = editor.toast("Version 2 is saved").get_by_role("link")
-    expect(links).to_have_text(["Compare with version 1", "Put production on it"])
+    expect(links).to_have_text(["Compare with version 1", "Put production on it", "Propose it for production"])
     version = PromptVersion.objects.get(number=2)
     assert version.message == "Shorter"
     assert version.content["messages"][1]["content"] == "Hello {{ name }}"

@@ -61,7 +61,7 @@ def test_the_page_asks_the_same_few_questions_however_long_the_history_is(team: 
     with CaptureQueriesContext(connection) as asked:
         shown = Page(browser.get(LABELS))
     # Session, person, project, role, prompt; labels, last moves, what to roll back to.
-    assert len(asked) == 8, [one["sql"][:100] for one in asked]
+    assert len(asked) == 12, [one["sql"][:100] for one in asked]
     assert "Roll back to v1" in shown.text
 
 

@@ -68,7 +68,7 @@ def test_a_long_history_is_paged_and_costs_the_same_questions(team: Team) -> Non
     with CaptureQueriesContext(connection) as asked:
         shown = Page(browser.get(page("versions", prompt)))
     # Session, person, project, role, prompt; versions, labels.
-    assert len(asked) == 7, [one["sql"][:100] for one in asked]
+    assert len(asked) == 9, [one["sql"][:100] for one in asked]
     assert not any('"content"' in one["sql"] for one in asked)
     following = shown.one("a", rel="next").attributes["href"]
     rest = Page(browser.get(page("versions", prompt) + following))
@@ -163,7 +163,7 @@ def test_one_walks_from_version_to_version(team: Team) -> None:
     middle = Page(browser.get(page("version-detail", "greeting", 2)))
     assert middle.one("a", rel="prev").attributes["href"] == page("version-detail", "greeting", 1)
     assert middle.one("a", rel="next").attributes["href"] == page("version-detail", "greeting", 3)
-    assert middle.link("Changes") == page("diff", "greeting", query="?from=1&to=2")
+    assert middle.link("What changed") == page("diff", "greeting", query="?from=1&to=2")
     first, last = (Page(browser.get(page("version-detail", "greeting", number))) for number in (1, 3))
     assert not first.all("a", rel="prev")
     assert not last.all("a", rel="next")
