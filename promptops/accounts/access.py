@@ -20,9 +20,10 @@ from django.urls import reverse
 from django.utils.translation import gettext as _
 
 from promptops.accounts.actors import Actor, user_actor
-from promptops.accounts.models import Project, User
+from promptops.accounts.models import Project, ProjectSlug, User
 from promptops.accounts.policies import Permission, require
 from promptops.core.errors import NotFound
+from promptops.core.htmx import redirect_renamed
 
 P = ParamSpec("P")
 LAST_PROJECT = "last_project"
@@ -68,9 +69,9 @@ def project_view(
             if not request.user.is_authenticated:
                 return _to_sign_in(request)
             project = Project.objects.filter(slug=project_slug, archived_at=None).first()
-            if project is None:
-                raise NotFound(_("There is nothing here, or you are not a member of its project."))
             actor = user_actor(request.user)
+            if project is None:
+                return _to_present_slug(request, actor, project_slug)
             require(actor, project, permission)
             request.actor, request.project = actor, project  # type: ignore[attr-defined]
             if request.session.get(LAST_PROJECT) != project.pk:
@@ -81,6 +82,18 @@ def project_view(
         return guarded
 
     return decorate
+
+
+def _to_present_slug(request: HttpRequest, actor: Actor, former: str) -> HttpResponse:
+    """Lead a member to the same page under the project's present slug. Not for ever: it may take the old one back.
+
+    Raises:
+        NotFound: no project of the person's had that slug.
+    """
+    known = ProjectSlug.objects.filter(slug=former, project__archived_at=None).select_related("project").first()
+    if known is None or actor.role_in(known.project) is None:
+        raise NotFound(_("There is nothing here, or you are not a member of its project."))
+    return redirect_renamed(request, project_slug=known.project.slug)
 
 
 def _to_sign_in(request: HttpRequest) -> HttpResponse:

@@ -107,7 +107,7 @@ class ProjectForm(forms.Form):
         if renaming:
             self.fields["slug"].required = True
             self.fields["slug"].help_text = _(
-                "Links to this project's pages change with it, and old ones stop working. Calls of the REST API go on: "
+                "Links to this project's pages change with it; old ones lead there. Calls of the REST API go on: "
                 "there the token names the project."
             )
 

@@ -100,6 +100,20 @@ class Project(models.Model):
         return self.name
 
 
+class ProjectSlug(models.Model):
+    """A slug that a project had: its links lead members to the present one, and no other project can take it."""
+
+    slug = models.SlugField(max_length=60, unique=True)
+    project = models.ForeignKey(Project, on_delete=models.CASCADE, related_name="old_slugs")
+    created_at = models.DateTimeField(default=timezone.now)
+
+    class Meta:
+        verbose_name = _("old slug")
+
+    def __str__(self) -> str:
+        return self.slug
+
+
 class Membership(models.Model):
     project = models.ForeignKey(Project, on_delete=models.PROTECT, related_name="memberships")
     user = models.ForeignKey(User, on_delete=models.PROTECT, related_name="memberships")

@@ -58,11 +58,15 @@ def require(actor: Actor, project: Project, permission: Permission) -> None:
 
 
 def grantable_roles(actor: Actor, project: Project) -> list[Role]:
-    """Return the roles that the actor may give to others: none above its own, and never owner."""
+    """Return the roles that the actor may give to others: none above its own, and never owner.
+
+    A token gives none that could do what its scopes do not let it do.
+    """
     own = actor.role_in(project)
     if own is None or not own.includes(Role.ADMIN):
         return []
-    return [Role.VIEWER, Role.EDITOR, Role.REVIEWER, Role.ADMIN]
+    roles = (Role.VIEWER, Role.EDITOR, Role.REVIEWER, Role.ADMIN)
+    return [role for role in roles if all(actor.has_scope(one.scope) for one in Permission if role.includes(one.role))]
 
 
 def people_in_care_of(actor: Actor) -> QuerySet[User]:

@@ -46,3 +46,19 @@ def redirect(request: HttpRequest, to: str, *args: Any, **kwargs: Any) -> HttpRe
     if is_fragment(request):
         return HttpResponse(status=204, headers={"HX-Redirect": url})
     return HttpResponseRedirect(url)
+
+
+def redirect_renamed(request: HttpRequest, **renamed: str) -> HttpResponse:
+    """Send the browser to the same page under another name (arguments of its route), with query and method.
+
+    Not for ever: what was renamed may take its old name back.
+    """
+    match = request.resolver_match
+    if match is None:
+        raise ValueError("only a view has a page to lead to")
+    url = reverse(match.view_name, kwargs={**match.kwargs, **renamed})
+    if request.META.get("QUERY_STRING"):
+        url = f"{url}?{request.META['QUERY_STRING']}"
+    if is_fragment(request) and request.method in ("GET", "HEAD"):
+        return HttpResponse(status=204, headers={"HX-Redirect": url})
+    return HttpResponseRedirect(url, preserve_request=True)

@@ -7,6 +7,7 @@ from django.utils import timezone
 from promptops.accounts.actors import SYSTEM, user_actor
 from promptops.accounts.models import Membership, Project
 from promptops.accounts.services import add_member, create_project, create_user
+from promptops.core.errors import Invalid
 from tests.html import HTMX, Page, signed_in
 from tests.people import Team
 
@@ -70,7 +71,7 @@ def test_whoever_makes_one_owns_it(team: Team) -> None:
     ("change", "complaint"),
     [
         ({"name": " "}, "required"),
-        ({"slug": "team"}, "Another project has this slug"),
+        ({"slug": "team"}, "Another project has, or had, this slug"),
         ({"slug": "Bad Slug"}, "Use lower-case letters"),
         ({"slug": "new"}, "Use lower-case letters"),
         ({"slug": "x" * 61}, "at most 60 characters"),
@@ -99,7 +100,7 @@ def test_a_name_without_latin_letters_still_gives_a_slug() -> None:
     client = signed_in(person)
     assert client.post("/projects/new/", {"name": "客服"}).headers["Location"] == "/p/project/"
     page = Page(client.post("/projects/new/", {"name": "第二"}), 422)
-    assert "Another project has this slug" in page.errors()
+    assert "Another project has, or had, this slug" in page.errors()
 
 
 # --- Settings --------------------------------------------------------------------------------------------------------
@@ -111,7 +112,11 @@ def test_an_admin_renames_it_and_goes_on_under_the_new_link(team: Team) -> None:
     answer = client.post(SETTINGS, {"name": "The Team", "slug": "the-team", "description": "d"})
     assert answer.headers["Location"] == "/p/the-team/settings/"
     assert "The Team" in Page(client.get("/p/the-team/")).text
-    assert client.get("/p/team/").status_code == 404
+    old = client.get("/p/team/settings/members/?x=1")
+    assert (old.status_code, old.headers["Location"]) == (307, "/p/the-team/settings/members/?x=1")
+    assert signed_in(team.outsider).get("/p/team/").status_code == 404
+    with pytest.raises(Invalid):  # links that go on must not lead to strangers
+        create_project(user_actor(team.outsider), name="Squatter", slug="team")
     team.project.refresh_from_db()
     assert (team.project.name, team.project.slug, team.project.description) == ("The Team", "the-team", "d")
 

@@ -143,3 +143,9 @@ def test_a_token_hands_out_no_scope_that_it_lacks(admin: Caller) -> None:
     narrow = caller_of(admin, made)
     assert narrow.ok("POST", "/tokens", {"name": "b", "role": "admin"}, status=201)["scopes"] == ["admin"]
     problem(narrow.post("/tokens", {"name": "c", "role": "admin", "scopes": ["write"]}), 422)
+
+
+def test_a_token_invites_nobody_to_what_it_may_not(admin: Caller) -> None:
+    narrow = caller_of(admin, admin.post("/tokens", {"name": "a", "role": "admin", "scopes": ["admin"]}).json())
+    problem(narrow.post("/invitations", {"role": "admin"}), 422)
+    assert admin.post("/invitations", {"role": "admin"}).status_code == 201

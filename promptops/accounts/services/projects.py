@@ -12,14 +12,14 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
 from promptops.accounts.actors import Actor
-from promptops.accounts.models import Membership, Project, Role
+from promptops.accounts.models import Membership, Project, ProjectSlug, Role
 from promptops.accounts.policies import Permission, require
 from promptops.audit import services as audit
 from promptops.core.errors import Forbidden, Invalid
 
 SLUG = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,58}[a-z0-9])?")
 RESERVED_SLUGS = {"new"}
-SLUG_TAKEN = gettext_lazy("Another project has this slug. Choose a different one.")
+SLUG_TAKEN = gettext_lazy("Another project has, or had, this slug. Choose a different one.")
 
 
 @transaction.atomic
@@ -52,7 +52,7 @@ def create_project(actor: Actor, *, name: str, slug: str = "", description: str 
 
 @transaction.atomic
 def update_project(actor: Actor, project: Project, *, name: str, slug: str, description: str) -> Project:
-    """Rename a project. Its links change with the slug; REST does not, since there the token names the project.
+    """Rename a project. Links with the former slug lead to the new one; REST names no project, the token does.
 
     Raises:
         Invalid: no name, or the slug is malformed or taken.
@@ -61,16 +61,20 @@ def update_project(actor: Actor, project: Project, *, name: str, slug: str, desc
     slug = slug.strip()
     errors: dict[str, list[str]] = {} if name.strip() else {"name": [_("Enter a name.")]}
     if slug != project.slug:
-        errors.update(_slug_errors(slug))
+        errors.update(_slug_errors(slug, project))
     if errors:
         raise Invalid(_("The project was not changed."), errors=errors)
     wanted = {"name": name.strip()[:120], "slug": slug, "description": description.strip()}
     changed = [field for field, value in wanted.items() if getattr(project, field) != value]
     if not changed:
         return project
+    former = project.slug
     for field in changed:
         setattr(project, field, wanted[field])
     _save(project)
+    if slug != former:
+        ProjectSlug.objects.filter(project=project, slug=slug).delete()  # it takes its own back
+        ProjectSlug.objects.create(project=project, slug=former)
     audit.record(
         actor,
         "project.updated",
@@ -90,9 +94,9 @@ def _save(project: Project) -> None:
         raise Invalid(_("The project was not saved."), errors={"slug": [str(SLUG_TAKEN)]}) from None
 
 
-def _slug_errors(slug: str) -> dict[str, list[str]]:
+def _slug_errors(slug: str, project: Project | None = None) -> dict[str, list[str]]:
     if not SLUG.fullmatch(slug) or slug in RESERVED_SLUGS:
         return {"slug": [_("Use lower-case letters, digits and hyphens, at most 60, such as “support-bot”.")]}
-    if Project.objects.filter(slug=slug).exists():
+    if Project.objects.filter(slug=slug).exists() or ProjectSlug.objects.filter(slug=slug).exclude(project=project):
         return {"slug": [str(SLUG_TAKEN)]}
     return {}

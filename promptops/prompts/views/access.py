@@ -6,12 +6,11 @@ import functools
 from collections.abc import Callable
 from typing import Any, Concatenate, ParamSpec
 
-from django.http import HttpRequest, HttpResponse, HttpResponseBase, HttpResponseRedirect
-from django.urls import reverse
+from django.http import HttpResponseBase
 
 from promptops.accounts.access import ProjectRequest, project_view
 from promptops.accounts.policies import Permission
-from promptops.core.htmx import is_fragment
+from promptops.core.htmx import redirect_renamed
 from promptops.prompts.models import Prompt
 from promptops.prompts.selectors import Moved, get_prompt
 
@@ -32,22 +31,10 @@ def prompt_view(
             try:
                 prompt = get_prompt(request.project, slug)
             except Moved as moved:
-                return _to_present_slug(request, moved.slug)
+                return redirect_renamed(request, slug=moved.slug)
             prompt.project = request.project
             return view(request, prompt, *args, **kwargs)
 
         return with_prompt
 
     return decorate
-
-
-def _to_present_slug(request: HttpRequest, slug: str) -> HttpResponse:
-    """Redirect, keeping the page, the query and the method. Not for ever: the prompt may take its old slug back."""
-    match = request.resolver_match
-    assert match is not None  # noqa: S101 (a view runs because its URL matched)
-    url = reverse(match.view_name, kwargs={**match.kwargs, "slug": slug})
-    if request.META.get("QUERY_STRING"):
-        url = f"{url}?{request.META['QUERY_STRING']}"
-    if is_fragment(request) and request.method == "GET":
-        return HttpResponse(status=204, headers={"HX-Redirect": url})
-    return HttpResponseRedirect(url, preserve_request=True)
