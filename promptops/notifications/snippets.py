@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+from django.conf import settings
+from django.utils.translation import gettext as _
+
+from promptops.notifications.models import Webhook
+
 _PYTHON = '''import hashlib, hmac, time
 
 def is_from_promptops(body: bytes, header: str, secret: str, tolerance: int = 300) -> bool:
@@ -29,9 +34,12 @@ export function isFromPromptOps(body, header, secret, toleranceSeconds = 300) {
 """
 
 
-def verification() -> list[dict[str, str]]:
-    """Return the snippets, for ``components/use_in_code.html``."""
+def verification(webhook: Webhook) -> list[dict[str, str]]:
+    """Return the snippets, for ``components/use_in_code.html``: how to check, and the REST call of the log."""
+    address = f"{settings.PUBLIC_URL}/api/v1/webhooks/{webhook.pk}/deliveries"
+    log = f'curl -H "Authorization: Bearer $PROMPTOPS_TOKEN" \\\n  "{address}"'
     return [
         {"id": "python", "label": "Python", "text": _PYTHON},
         {"id": "node", "label": "Node.js", "text": _NODE},
+        {"id": "log", "label": _("The log by REST"), "text": log},
     ]

@@ -50,7 +50,7 @@ def due_now() -> None:
 def is_genuine(receiver: Receiver, secret: str, number: int = -1) -> bool:
     """Ask the code that we give to receivers."""
     space: dict[str, Any] = {}
-    exec(verification()[0]["text"], space)  # noqa: S102
+    exec(verification(Webhook())[0]["text"], space)  # noqa: S102
     call = receiver.calls[number]
     return bool(space["is_from_promptops"](call.body, call.headers["PromptOps-Signature"], secret))
 

@@ -10,6 +10,7 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
+from django_htmx.http import trigger_client_event
 
 from promptops.accounts.access import ProjectRequest, project_view
 from promptops.accounts.policies import Permission
@@ -52,7 +53,7 @@ def webhook_create(request: ProjectRequest) -> HttpResponse:
     except AppError as error:
         put_errors(form, error)
         return render(request, CREATE, {"form": form}, status=error.http_status)
-    return render(request, CREATE, {"webhook": webhook, "secret": secret, "snippets": verification()})
+    return render(request, CREATE, {"webhook": webhook, "secret": secret, "snippets": verification(webhook)})
 
 
 @never_cache
@@ -93,7 +94,7 @@ def webhook_test(request: ProjectRequest, pk: int) -> HttpResponse:
     if not is_fragment(request):
         return redirect(request, "notifications:webhook", request.project.slug, found.pk)
     context = {**_context(get_webhook(request.project, pk)), "tested": delivery}
-    return render(request, f"{PAGE}#test", context)
+    return trigger_client_event(render(request, f"{PAGE}#test", context), "deliveries:changed")
 
 
 @require_POST
@@ -122,7 +123,7 @@ def _page(
         **_context(found),
         "form": form or WebhookEditForm(initial=given),
         "secret": secret,
-        "snippets": verification(),
+        "snippets": verification(found),
         **log_context(request, found),
     }
     fragment = "#secret" if secret else "#form"
