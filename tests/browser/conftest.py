@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 import pytest
 from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, Response, expect, sync_playwright
 
+from promptops.management.services.processes import tail
 from tests.chromium import executable, launch_arguments
 from tests.people import Team
 from tests.web import WebServer, session_of
@@ -91,7 +92,9 @@ def browse(chromium: Browser, web: WebServer) -> Iterator[Browse]:
     yield open_window
     for context in contexts:
         context.close()
-    assert not problems, "The browser met problems:\n" + "\n".join(problems)
+    assert not problems, "The browser met problems:\n" + "\n".join(
+        [*problems, "The server's log ends:", tail(web.log, 60)]
+    )
 
 
 @pytest.fixture

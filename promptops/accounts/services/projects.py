@@ -51,8 +51,13 @@ def create_project(actor: Actor, *, name: str, slug: str = "", description: str 
 
 
 @transaction.atomic
-def update_project(actor: Actor, project: Project, *, name: str, slug: str, description: str) -> Project:
+def update_project(
+    actor: Actor, project: Project, *, name: str, slug: str, description: str, keeps_old_slug: bool = True
+) -> Project:
     """Rename a project. Links with the former slug lead to the new one; REST names no project, the token does.
+
+    Args:
+        keeps_old_slug: False sets the former slug free: its links lead nowhere until another project takes it.
 
     Raises:
         Invalid: no name, or the slug is malformed or taken.
@@ -74,7 +79,8 @@ def update_project(actor: Actor, project: Project, *, name: str, slug: str, desc
     _save(project)
     if slug != former:
         ProjectSlug.objects.filter(project=project, slug=slug).delete()  # it takes its own back
-        ProjectSlug.objects.create(project=project, slug=former)
+        if keeps_old_slug:
+            ProjectSlug.objects.create(project=project, slug=former)
     audit.record(
         actor,
         "project.updated",

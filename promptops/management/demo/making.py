@@ -63,7 +63,12 @@ def set_aside() -> Project | None:
     taken = set(Project.objects.filter(slug__startswith=f"{SLUG}-").values_list("slug", flat=True))
     number = next(number for number in range(1, len(taken) + 2) if f"{SLUG}-{number}" not in taken)
     return accounts.update_project(
-        SYSTEM, project, name=f"{NAME} {number}", slug=f"{SLUG}-{number}", description=project.description
+        SYSTEM,
+        project,
+        name=f"{NAME} {number}",
+        slug=f"{SLUG}-{number}",
+        description=project.description,
+        keeps_old_slug=False,  # the new demo project takes it
     )
 
 
