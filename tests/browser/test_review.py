@@ -121,6 +121,7 @@ def test_what_was_typed_under_a_line_outlives_a_reload_and_keys_walk_the_changes
     change = proposed(team, prompt, "Greet {{ name }}.\nBe short.")
     page = browse(team.reviewer)
     page.goto(f"/p/{team.project.slug}/changes/{change.number}/")
+    expect(page.locator("#review[data-ready]")).to_be_visible()
     page.keyboard.press("j")
     page.keyboard.press("c")
     page.keyboard.type("Half a thought")
@@ -161,7 +162,7 @@ def line_of(page: Page, text: str):  # type: ignore[no-untyped-def]
 
 def comment_on_line(page: Page, text: str, body: str) -> None:
     """By keyboard: to the changed line, C, words, Ctrl+Enter."""
-    expect(line_of(page, text)).to_be_visible()
+    expect(page.locator("#review[data-ready]")).to_be_visible()
     page.keyboard.press("j")
     expect(page.locator("button.rv-num:focus")).to_have_count(1)
     while not line_of(page, text).evaluate("one => one === document.activeElement"):

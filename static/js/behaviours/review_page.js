@@ -182,4 +182,5 @@ export function start(root) {
   } catch {
     // See above.
   }
+  root.dataset.ready = "1"; // from now on keys are heard
 }
