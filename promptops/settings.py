@@ -108,10 +108,11 @@ else:
 DATABASES["default"]["CONN_HEALTH_CHECKS"] = True
 DATABASES["default"].setdefault("OPTIONS", {})
 if env_bool("DATABASE_POOL", True):
-    # One pool a process. A request holds one connection, so more than WEB_THREADS would never be used.
+    # One pool a process. Each of the WEB_THREADS may hold a connection (after a request that was cut off, until its next
+    # one), and so may the threads that watch runs and changes.
     DATABASES["default"]["OPTIONS"]["pool"] = {
         "min_size": 1,
-        "max_size": env_int("DATABASE_POOL_SIZE", 12),
+        "max_size": env_int("DATABASE_POOL_SIZE", 24),
         "timeout": 5,
         "max_idle": 120,
         # After this many seconds an attempt is given up, and the next request makes a fresh one. Else attempts wait
