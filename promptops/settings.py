@@ -108,8 +108,8 @@ else:
 DATABASES["default"]["CONN_HEALTH_CHECKS"] = True
 DATABASES["default"].setdefault("OPTIONS", {})
 if env_bool("DATABASE_POOL", True):
-    # One pool a process. Each of the WEB_THREADS may hold a connection (after a request that was cut off, until its next
-    # one), and so may the threads that watch runs and changes.
+    # One pool a process. Each of the WEB_THREADS may hold a connection (after a request that was cut off: until the
+    # next one), and so may the threads that watch runs and changes.
     DATABASES["default"]["OPTIONS"]["pool"] = {
         "min_size": 1,
         "max_size": env_int("DATABASE_POOL_SIZE", 24),
