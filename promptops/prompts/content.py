@@ -45,6 +45,11 @@ def content_of(given: Mapping[str, Any]) -> dict[str, Any]:
     return content
 
 
+def content_json(content: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a content as every answer shows it: all of ``FIELDS``, in that order."""
+    return {name: content[name] for name in FIELDS}
+
+
 def content_sha256(content: Mapping[str, Any]) -> str:
     """Return the SHA-256 (hex) over the canonical JSON (RFC 8785) of a content."""
     return hashlib.sha256(rfc8785.dumps(dict(content))).hexdigest()

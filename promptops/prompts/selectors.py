@@ -17,6 +17,7 @@ from promptops import templating
 from promptops.accounts.models import Project
 from promptops.core.errors import AppError, Invalid, NotFound
 from promptops.prompts.composition import Composition, compose, composed_version
+from promptops.prompts.content import content_json
 from promptops.prompts.models import Label, LabelMove, Prompt, PromptActivity, PromptSlug, PromptVersion
 from promptops.prompts.querysets import moves_of, prompts_of
 
@@ -132,12 +133,7 @@ def served_json(
         "prompt": version.prompt.slug,
         "version": version.number,
         "label": label,
-        "kind": content["kind"],
-        "syntax": content["syntax"],
-        "messages": content["messages"],
-        "parameters": content.get("parameters", {}),
-        "variables": content.get("variables", {}),
-        "output_schema": content.get("output_schema"),
+        **content_json(content),
         "sha256": version.content_sha256,
         "closure_sha256": composition.closure_sha256,
         "includes": composition.as_json(),

@@ -5,12 +5,10 @@ from __future__ import annotations
 import io
 import logging
 import traceback
-from collections.abc import Iterator
 
 import pytest
 from cryptography.fernet import Fernet
 from django.core.management import CommandError, call_command
-from django.db import connection
 from pytest_django import Settings
 
 from promptops.audit.models import AuditEvent
@@ -26,22 +24,12 @@ from promptops.catalog.services import (
 from promptops.core.errors import Conflict, Forbidden, Invalid, NotFound, Unavailable
 from tests.people import Team
 from tests.provider import Provider
+from tests.stored import everything_stored
 
 SENTINEL = "sk-sentinel-Zq81VnWx0PtR"
 
 ask_provider = test_credential
 del test_credential  # pytest would take it for a test
-
-
-@pytest.fixture(scope="module")
-def provider() -> Iterator[Provider]:
-    with Provider() as running:
-        yield running
-
-
-@pytest.fixture
-def loopback_allowed(settings: Settings) -> None:
-    settings.ALLOWED_PROVIDER_HOSTS = ["127.0.0.1"]
 
 
 def make(team: Team, **changes: str) -> Credential:
@@ -74,21 +62,9 @@ def test_the_key_is_nowhere_but_in_the_connection(team: Team, caplog: pytest.Log
     update_credential(team.actor("admin"), credential, name="Renamed")
     found = repr(credential) + str(credential) + repr(connection_of(credential)) + repr(vars(credential)) + caplog.text
     found += "".join(AuditEvent.objects.values_list("payload", flat=True))
-    found += _all_rows()
+    found += everything_stored()
     assert SENTINEL not in found
     assert "0PtR" in found
-
-
-def _all_rows() -> str:
-    """Every row of every table as text; binary columns come as their hexadecimal digits, so these are decoded too."""
-    rows: list[str] = []
-    with connection.cursor() as cursor:
-        for table in connection.introspection.table_names(cursor):
-            cursor.execute(f'SELECT t::text FROM "{table}" t')
-            rows += [row[0] for row in cursor.fetchall()]
-        cursor.execute("SELECT encode(encrypted_key, 'escape') FROM catalog_credential")
-        rows += [row[0] for row in cursor.fetchall()]
-    return "\n".join(rows)
 
 
 @pytest.mark.parametrize("role", ["viewer", "editor", "reviewer"])

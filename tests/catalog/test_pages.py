@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -23,17 +22,6 @@ from tests.provider import Provider
 SENTINEL = "sk-sentinel-Ku47RtWnZc3f"
 MODELS = "/p/team/models/"
 CREDENTIALS = "/p/team/settings/credentials/"
-
-
-@pytest.fixture
-def provider() -> Iterator[Provider]:
-    with Provider() as running:
-        yield running
-
-
-@pytest.fixture
-def loopback_allowed(settings: Settings) -> None:
-    settings.ALLOWED_PROVIDER_HOSTS = ["127.0.0.1"]
 
 
 @pytest.fixture

@@ -5,11 +5,9 @@ from __future__ import annotations
 import json
 import logging
 import socket
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from pytest_django import Settings
 
 from promptops.accounts.models import IdempotencyKey
 from promptops.audit.models import AuditEvent
@@ -18,17 +16,6 @@ from tests.people import Team
 from tests.provider import Provider
 
 SENTINEL = "sk-sentinel-Hb72QmLsVe9d"
-
-
-@pytest.fixture
-def provider() -> Iterator[Provider]:
-    with Provider() as running:
-        yield running
-
-
-@pytest.fixture
-def loopback_allowed(settings: Settings) -> None:
-    settings.ALLOWED_PROVIDER_HOSTS = ["127.0.0.1"]
 
 
 @pytest.fixture

@@ -17,10 +17,9 @@ from promptops.runs.models import Batch, Run
 from promptops.runs.progress import pace_of, progress_of
 from promptops.runs.services import start_batch, version_target
 from promptops.runs.targets import RunRequest
+from tests.html import HTMX
 from tests.people import Team
 from tests.runs.pages import scripted_endpoint, work
-
-HTMX = {"HX-Request": "true"}
 
 
 @pytest.fixture

@@ -15,10 +15,10 @@ from pytest_django import DjangoAssertNumQueries
 from promptops.prompts.services import create_version
 from promptops.runs.models import Run
 from promptops.runs.services import Target, start_draft_run, start_run
+from tests.html import HTMX
 from tests.people import GREETING, Team
 from tests.runs.pages import made_ago, scripted_endpoint, start, work
 
-HTMX = {"HX-Request": "true"}
 PRICE = {"input_price": "1.5", "output_price": "2"}
 
 

@@ -19,10 +19,9 @@ from promptops.runs.models import Run, Worker
 from promptops.runs.selectors import get_run, payload_of
 from promptops.runs.services import replay_run, start_batch, start_draft_run, version_target
 from promptops.runs.targets import RunRequest
+from tests.html import HTMX
 from tests.people import GREETING, Team
 from tests.runs.pages import scripted_endpoint, start, work
-
-HTMX = {"HX-Request": "true"}
 
 
 @pytest.fixture

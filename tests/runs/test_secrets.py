@@ -8,7 +8,6 @@ from typing import Any
 
 import pytest
 import redis
-from django.db import connection
 
 from promptops.catalog.models import Credential, Endpoint
 from promptops.runs.events import watch_key_of
@@ -18,6 +17,7 @@ from tests.people import Team
 from tests.processes import CeleryBeat, CeleryWorker, wait_for, wait_until_ended
 from tests.provider import Provider
 from tests.runs.conftest import Begin, MakeEndpoint
+from tests.stored import everything_stored
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -83,7 +83,7 @@ def test_the_key_is_seen_nowhere(
         assert answer.status_code == 200, path
         seen.append(answer.content.decode())
     seen += [
-        _everything_stored(),
+        everything_stored(),
         repr(ended),
         repr(list(Endpoint.objects.all())),
         repr(list(Credential.objects.all())),
@@ -110,15 +110,3 @@ def _everything_in(valkey: redis.Redis) -> str:
         if kind in readers:  # else it has just gone
             found.append((key, readers[kind](key)))
     return repr(found)
-
-
-def _everything_stored() -> str:
-    """Every row of every table as text; the encrypted keys also as the bytes that they are."""
-    rows: list[str] = []
-    with connection.cursor() as cursor:
-        for table in connection.introspection.table_names(cursor):
-            cursor.execute(f'SELECT t::text FROM "{table}" t')
-            rows += [row[0] for row in cursor.fetchall()]
-        cursor.execute("SELECT encode(encrypted_key, 'escape') FROM catalog_credential")
-        rows += [row[0] for row in cursor.fetchall()]
-    return "\n".join(rows)

@@ -14,10 +14,9 @@ from promptops.core.streaming import STREAM_HEADER
 from promptops.prompts.services import create_version, open_draft, save_draft
 from promptops.runs.models import Priority, Run, Worker
 from promptops.runs.selectors import payload_of
+from tests.html import HTMX
 from tests.people import GREETING, Team
 from tests.runs.pages import form_of, scripted_endpoint, start, work
-
-HTMX = {"HX-Request": "true"}
 
 
 @pytest.fixture

@@ -12,6 +12,7 @@ from promptops.accounts.bearer import ApiRequest
 from promptops.core.pagination import page_of
 from promptops.core.rest import JsonObject, Listing, Paging, answers, listing
 from promptops.prompts import schemas, selectors, services
+from promptops.prompts.content import content_json
 from promptops.prompts.models import Prompt, PromptVersion
 from promptops.prompts.querysets import labels_of, versions_of
 
@@ -88,16 +89,7 @@ def head_json(version: PromptVersion, prompt: Prompt, labels: list[str]) -> dict
 
 def version_json(version: PromptVersion, *, labels: list[str]) -> dict[str, Any]:
     """Return a version with its text as JSON."""
-    content = version.content
-    return {
-        **head_json(version, version.prompt, labels),
-        "kind": content["kind"],
-        "syntax": content["syntax"],
-        "messages": content["messages"],
-        "parameters": content.get("parameters", {}),
-        "variables": content.get("variables", {}),
-        "output_schema": content.get("output_schema"),
-    }
+    return {**head_json(version, version.prompt, labels), **content_json(version.content)}
 
 
 def _labels_by_version(prompt: Prompt) -> dict[int, list[str]]:
