@@ -1,4 +1,4 @@
-"""A real provider on loopback, and endpoints of the team that speak with it."""
+"""A real provider on loopback, endpoints of the team that speak with it, and people who look at runs."""
 
 from __future__ import annotations
 
@@ -12,6 +12,9 @@ from tests.people import Team
 from tests.provider import Provider
 
 if TYPE_CHECKING:
+    from django.test import Client
+
+    from promptops.accounts.models import User
     from promptops.catalog.models import Endpoint
     from promptops.runs.models import Run
 
@@ -85,3 +88,24 @@ def begin(team: Team) -> Begin:
         return start_runs(team.actor("editor"), target, endpoint, requests, **options)
 
     return start
+
+
+def _with_a_prompt(client: Client, team: Team, person: User) -> Client:
+    from tests.runs.pages import scripted_endpoint
+
+    scripted_endpoint(team)
+    team.prompt()
+    client.force_login(person)
+    return client
+
+
+@pytest.fixture
+def editor(client: Client, team: Team) -> Client:
+    """The editor's browser; the team has a prompt and the scripted endpoint."""
+    return _with_a_prompt(client, team, team.editor)
+
+
+@pytest.fixture
+def viewer(client: Client, team: Team) -> Client:
+    """The viewer's browser; the team has a prompt and the scripted endpoint."""
+    return _with_a_prompt(client, team, team.viewer)

@@ -7,7 +7,6 @@ import datetime as dt
 import io
 from typing import Any
 
-import pytest
 from django.test import Client
 from django.urls import reverse
 from django.utils import timezone
@@ -20,14 +19,6 @@ from promptops.runs.targets import RunRequest
 from tests.html import HTMX
 from tests.people import Team
 from tests.runs.pages import scripted_endpoint, work
-
-
-@pytest.fixture
-def editor(client: Client, team: Team) -> Client:
-    scripted_endpoint(team)
-    team.prompt()
-    client.force_login(team.editor)
-    return client
 
 
 def make_batch(team: Team, size: int = 4, endpoint: str = "scripted") -> Batch:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import datetime as dt
 
-import pytest
 from django.test import Client
 from django.urls import reverse
 from django.utils import timezone
@@ -15,14 +14,6 @@ from promptops.runs.home import week_of
 from promptops.runs.models import Worker
 from tests.people import Team
 from tests.runs.pages import scripted_endpoint, start, work
-
-
-@pytest.fixture
-def viewer(client: Client, team: Team) -> Client:
-    scripted_endpoint(team)
-    team.prompt()
-    client.force_login(team.viewer)
-    return client
 
 
 def panel(client: Client, team: Team) -> str:

@@ -22,14 +22,6 @@ from tests.runs.pages import made_ago, scripted_endpoint, start, work
 PRICE = {"input_price": "1.5", "output_price": "2"}
 
 
-@pytest.fixture
-def viewer(client: Client, team: Team) -> Client:
-    scripted_endpoint(team)
-    team.prompt()
-    client.force_login(team.viewer)
-    return client
-
-
 def listed(client: Client, team: Team, **query: Any) -> list[str]:
     """The ids on the page, in order."""
     answer = client.get(reverse("runs:list", args=[team.project.slug]), query, headers=HTMX)

@@ -6,7 +6,6 @@ import datetime as dt
 import json
 from typing import Any
 
-import pytest
 from django.test import Client
 from django.urls import reverse
 from django.utils import timezone
@@ -22,14 +21,6 @@ from promptops.runs.targets import RunRequest
 from tests.html import HTMX
 from tests.people import GREETING, Team
 from tests.runs.pages import scripted_endpoint, start, work
-
-
-@pytest.fixture
-def editor(client: Client, team: Team) -> Client:
-    scripted_endpoint(team)
-    team.prompt()
-    client.force_login(team.editor)
-    return client
 
 
 def url(team: Team, name: str, run: Run) -> str:
