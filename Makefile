@@ -25,7 +25,7 @@ help:
 	@echo "make check        format, lint, types, architecture, then all tests"
 	@echo "make format       format the code"
 	@echo "make screenshots  the pictures of the README, from the demo project"
-	@echo "make bench        measure resolve and batch"
+	@echo "make bench        measure resolve, batches and the page of a review"
 	@echo "make lock         compile requirements/ from pyproject.toml (UPGRADE=1: to newer versions)"
 	@echo "make clean        remove what was built (clean-data: also the data in var)"
 

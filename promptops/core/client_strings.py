@@ -116,5 +116,4 @@ def _runs() -> dict[str, str]:
         "run_ended": _("The run has ended: {status}"),
         "milliseconds": _("{count} ms"),
         "seconds": _("{count} s"),
-        "lineage_label": _("Lineage: {path}"),
     }

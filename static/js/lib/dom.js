@@ -29,12 +29,6 @@ export function iconButton(iconElement, label, onclick, extra = {}) {
   return h("button", { type: "button", class: "icon-button", title: label, "aria-label": label, onclick, ...extra }, iconElement);
 }
 
-/** Reads an `application/json` block by id; null when it is absent. */
-export function readJson(id) {
-  const block = id ? document.getElementById(id) : null;
-  return block ? JSON.parse(block.textContent) : null;
-}
-
 export function debounce(callback, milliseconds) {
   let timer = 0;
   const later = (...values) => {
