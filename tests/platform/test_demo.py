@@ -62,7 +62,10 @@ def test_it_is_made_by_its_people_with_the_applications_rights() -> None:
     assert set(members) == {role.value for role in Role}
     assert all(user.email.endswith("@demo.example") and user.name.startswith("Demo ") for user in members.values())
     assert not any(user.has_usable_password() for user in members.values())
-    assert "sign_in_link owner@demo.example" in said
+    name, *options = said.partition("manage.py ")[2].split()
+    assert (name, options) == ("sign_in_link", ["--email", "owner@demo.example"])
+    call_command(name, *options, stdout=(link := io.StringIO()))
+    assert "/link/" in link.getvalue()
     assert set(standing(project)) == {"conversation-summary", "support-reply", "sentiment-label"}
     versions = PromptVersion.objects.filter(prompt__project=project)
     assert Counter(versions.values_list("prompt__slug", flat=True)) == {

@@ -36,5 +36,5 @@ class Command(BaseCommand):
             self.stdout.write(f"The demo project from before is {aside.slug!r} now.")
         self.stdout.write(
             f"The demo project {project.slug!r} is ready. Its runs are executed by the worker of the queue “local”.\n"
-            f"A way in: manage.py sign_in_link {Role.OWNER.value}@{SLUG}.example"
+            f"A way in: manage.py sign_in_link --email {Role.OWNER.value}@{SLUG}.example"
         )
