@@ -13,10 +13,16 @@ import pytest
 import yaml
 
 from promptops.core.installation import Installation
+from tests.platform.test_document import documented
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 SECRETS = ("SECRET_KEY", "ENCRYPTION_KEY", "POSTGRES_PASSWORD", "OWNER_PASSWORD", "APP_PASSWORD", "VALKEY_PASSWORD")
 LONG_RUNNING = {"postgres", "valkey", "web", "worker-api", "worker-local", "beat"}
+# Decided by the images, or of no use in a container.
+FIXED_IN_CONTAINERS = {
+    *("DATA_DIR", "LOCAL_MODELS_DIR", "PORT", "STATIC_ROOT", "STATIC_MANIFEST", "TIKTOKEN_CACHE_DIR"),
+    *("DATABASE_NAME", "DATABASE_POOL", "DEBUG", "ALLOW_SCRIPTED_PROVIDER"),
+}
 OURS = {"migrate", "web", "worker-api", "worker-local", "worker-local-gpu", "model", "beat"}
 
 
@@ -116,6 +122,11 @@ def test_every_variable_is_one_that_the_settings_read(services: dict[str, dict[s
     read += (ROOT / "promptops/management/commands/create_roles.py").read_text()
     for name in services["web"]["environment"] | services["migrate"]["environment"]:
         assert f'"{name}"' in read, name
+
+
+def test_what_an_operator_may_set_reaches_the_containers(services: dict[str, dict[str, Any]]) -> None:
+    named = services["web"]["environment"] | services["migrate"]["environment"]
+    assert documented() - set(named) == FIXED_IN_CONTAINERS
 
 
 def test_docker_compose_accepts_it(tmp_path: Path) -> None:
