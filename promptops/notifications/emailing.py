@@ -23,7 +23,7 @@ from django.utils import timezone, translation
 
 from promptops.notifications.backoff import wait_after
 from promptops.notifications.models import Notification
-from promptops.notifications.presenters import Told, told_of
+from promptops.notifications.presenters import told_of
 from promptops.notifications.querysets import readable
 
 LEASE_SECONDS = 120
@@ -48,17 +48,14 @@ class Claim:
 
 
 def send_due(until: dt.datetime) -> bool:
-    """Send what is due, one after the other, until that moment. Returns whether something may be left."""
+    """Send what is due, one after the other, until that moment. Returns False where the mail server is away."""
     if not settings.EMAIL_ENABLED:
-        return False
+        return True
     server = get_connection()
     try:
-        while timezone.now() < until:
-            claim = _claim()
-            if claim is None:
-                return False
+        while timezone.now() < until and (claim := _claim()):
             if not _send(server, claim):
-                return False  # the server is away: the others wait for their turn
+                return False  # the others wait until somebody looks again
         return True
     finally:
         _close(server)
@@ -89,7 +86,7 @@ def _send(server: BaseEmailBackend, claim: Claim) -> bool:
         _failed(claim, error, permanent=all(500 <= code < 600 for code, _text in error.recipients.values()))
         return True
     except smtplib.SMTPResponseException as error:
-        # Of a message that was refused, the connection goes on; of a sign-in or a greeting, nothing does.
+        # A refused message says nothing of the next one; a refused sign-in or greeting does.
         _failed(claim, error)
         _close(server)
         return isinstance(error, smtplib.SMTPDataError | smtplib.SMTPSenderRefused)
@@ -124,7 +121,7 @@ def _close(server: BaseEmailBackend) -> None:
 def message_for(one: Notification) -> EmailMultiAlternatives:
     """Return the message in the language of its reader, as plain text and as HTML."""
     with translation.override(one.user.language or settings.LANGUAGE_CODE):
-        told: Told = told_of(one)
+        told = told_of(one)
         context = {
             "told": told,
             "open_url": settings.PUBLIC_URL + reverse("notifications:open", args=[one.pk]),
@@ -132,7 +129,7 @@ def message_for(one: Notification) -> EmailMultiAlternatives:
             "project": one.project,
         }
         message = EmailMultiAlternatives(
-            subject=f"[{one.project.name}] {' '.join(told.text.split())}".replace("\n", " ")[:250],
+            subject=" ".join(f"[{one.project.name}] {told.text}".split())[:250],  # a header is one line
             body=render_to_string("notifications/email.txt", context),
             to=[one.user.email],
             headers={

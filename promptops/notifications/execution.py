@@ -35,8 +35,8 @@ def deliver() -> None:
                 return
             while deliver_due() and timezone.now() < until:
                 pass
-            emailing.send_due(until)
-        again = _is_due()
+            reachable = emailing.send_due(until)
+        again = _calls_are_due() or (reachable and emailing.is_due())
     if again:
         ring()
 
@@ -55,12 +55,9 @@ def _alone() -> Iterator[bool]:
                 cursor.execute("SELECT pg_advisory_unlock(%s)", [LOCK])
 
 
-def _is_due() -> bool:
-    now = timezone.now()
-    return (
-        Delivery.objects.filter(status=Delivery.Status.PENDING, due_at__lte=now, webhook__is_active=True).exists()
-        or emailing.is_due()
-    )
+def _calls_are_due() -> bool:
+    due = Delivery.objects.filter(status=Delivery.Status.PENDING, due_at__lte=timezone.now(), webhook__is_active=True)
+    return due.exists()
 
 
 def forget() -> None:

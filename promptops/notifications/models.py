@@ -57,7 +57,7 @@ class Notification(models.Model):
 
 
 class EmailChoice(models.Model):
-    """Whether a person wants e-mail of a kind, where they chose otherwise than the kind does."""
+    """Whether a person wants e-mail of a kind, once they have chosen; before that the kind itself says."""
 
     user = models.ForeignKey(User, on_delete=models.PROTECT, related_name="email_choices")
     kind = models.CharField(max_length=60)

@@ -10,6 +10,7 @@ from django.core.exceptions import ImproperlyConfigured
 from django.utils import timezone
 
 from promptops.accounts.actors import SYSTEM
+from promptops.accounts.models import Project
 from promptops.accounts.services import remove_member
 from promptops.notifications import emailing
 from promptops.notifications.emailing import MAX_ATTEMPTS
@@ -72,6 +73,7 @@ def test_it_sends_only_to_who_wants_it(team: Team, mailbox: Mailbox) -> None:
 
 
 def test_names_cannot_write_headers_or_markup(team: Team, mailbox: Mailbox) -> None:
+    Project.objects.filter(pk=team.project.pk).update(name="Team\rBcc: all@evil.example")
     tell(team, prompt="x\r\nBcc: all@evil.example\r\n<script>alert(1)</script>")
     deliver()
     (letter,) = mailbox.letters
@@ -95,6 +97,14 @@ def test_it_tries_again_where_the_server_is_away(team: Team, mailbox: Mailbox, s
     one.refresh_from_db()
     assert (one.email_attempts, one.email_error) == (2, "")
     assert len(mailbox.letters) == 1
+
+
+def test_a_server_that_is_away_is_asked_once_not_for_every_message(team: Team, mailbox: Mailbox, settings: Any) -> None:
+    choose_emails(team.viewer, ["label.moved"])
+    settings.EMAIL_PORT = 1
+    tell(team, team.admin, team.viewer)
+    deliver()
+    assert sorted(Notification.objects.values_list("email_attempts", flat=True)) == [0, 1]
 
 
 def test_a_message_that_is_refused_for_now_is_sent_later_and_the_others_go_on(team: Team, mailbox: Mailbox) -> None:
