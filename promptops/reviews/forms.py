@@ -9,17 +9,22 @@ from django import forms
 from django.utils.translation import gettext_lazy as _
 
 from promptops.accounts.models import User
+from promptops.prompts.forms import MAX_NUMBER
 from promptops.prompts.models import Prompt
+from promptops.prompts.services.labels import NAME
 from promptops.reviews.models import MAX_APPROVALS, ReviewComment
+from promptops.reviews.services.changes import MAX_TEXT, MAX_TITLE
 
-MAX_TITLE = 200
-MAX_TEXT = 20_000
-MAX_NUMBER = 2**31 - 1
 CHECK_NAMES = {
     "lint": _("Lint: the candidate has no mistakes"),
     "contract": _("Contract: callers need not change anything"),
 }
 HOLDS = ((0, _("none")), (1, _("1 hour")), (4, _("4 hours")), (24, _("1 day")), (72, _("3 days")), (168, _("7 days")))
+
+
+def check_name(name: str) -> str:
+    """What a check is called, without what it asks for."""
+    return str(CHECK_NAMES.get(name, name)).split(":", maxsplit=1)[0]
 
 
 class PeopleField(forms.MultipleChoiceField):
@@ -39,7 +44,17 @@ class PeopleField(forms.MultipleChoiceField):
         return [self.people[pk] for pk in super().clean(value)]
 
 
-class RequestForm(forms.Form):
+class PeopleForm(forms.Form):
+    """A form that asks for people, out of those that are given."""
+
+    def __init__(self, *args: Any, people: Iterable[User] = (), **options: Any) -> None:
+        super().__init__(*args, **options)
+        for field in self.fields.values():
+            if isinstance(field, PeopleField):
+                field.offer(people)
+
+
+class RequestForm(PeopleForm):
     """What a change request says of itself."""
 
     title = forms.CharField(label=_("Title"), max_length=MAX_TITLE, required=False)
@@ -50,12 +65,6 @@ class RequestForm(forms.Form):
         widget=forms.Textarea(attrs={"rows": 5}),
     )
     reviewers = PeopleField(label=_("Reviewers"))
-
-    def __init__(self, *args: Any, people: Iterable[User] = (), **options: Any) -> None:
-        super().__init__(*args, **options)
-        field = self.fields["reviewers"]
-        if isinstance(field, PeopleField):
-            field.offer(people)
 
 
 class ProposeForm(RequestForm):
@@ -96,11 +105,13 @@ class PolicyForm(forms.Form):
     """What moving a label needs, and where that holds: in the project, below a folder, or for one prompt."""
 
     label = forms.RegexField(
-        r"^[a-z0-9][a-z0-9._-]*$",
+        rf"^{NAME.pattern}$",
         label=_("Label"),
         max_length=60,
         help_text=_("Such as “production”."),
-        error_messages={"invalid": _("Use lower-case letters, digits, dots, dashes and underscores.")},
+        error_messages={
+            "invalid": _("Use lower-case letters, digits, hyphens and underscores, at most 60, such as “production”.")
+        },
     )
     folder = forms.CharField(
         label=_("Only below the folder"), max_length=200, required=False, help_text=_("Empty: the whole project.")
@@ -132,7 +143,7 @@ class PolicyForm(forms.Form):
         return self.prompts.get(slug)
 
 
-class OwnersForm(forms.Form):
+class OwnersForm(PeopleForm):
     """Who answers for a folder."""
 
     folder = forms.CharField(
@@ -142,9 +153,3 @@ class OwnersForm(forms.Form):
         help_text=_("Such as “support”; empty is the whole project."),
     )
     people = PeopleField(label=_("Owners"))
-
-    def __init__(self, *args: Any, people: Iterable[User] = (), **options: Any) -> None:
-        super().__init__(*args, **options)
-        field = self.fields["people"]
-        if isinstance(field, PeopleField):
-            field.offer(people)

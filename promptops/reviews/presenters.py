@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import datetime as dt
 import json
-import threading
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Any
 
 from django.utils import timezone
@@ -20,9 +20,10 @@ from promptops.accounts.audit_names import named_events
 from promptops.accounts.models import ApiToken
 from promptops.accounts.querysets import tokens_of
 from promptops.prompts.diff_view import Comparison, comparison_of
+from promptops.prompts.models import PromptVersion
 from promptops.prompts.selectors import diff_contents
 from promptops.reviews.diff_lines import Place
-from promptops.reviews.forms import CHECK_NAMES
+from promptops.reviews.forms import check_name
 from promptops.reviews.models import ChangeRequest, CheckResult, ReviewComment, Verdict
 from promptops.reviews.querysets import verdicts_of
 from promptops.reviews.selectors import Standing, history_of, is_outdated, threads_of
@@ -68,10 +69,7 @@ VERDICTS = {
     Verdict.Kind.DISMISS: Told(lazy("dismissed the verdict of %(name)s"), icon="ban"),
 }
 EVENTS_SHOWN = 200
-# Versions never change, and a page is looked at again after each act on it: the last comparisons are kept.
 COMPARISONS_KEPT = 32
-_COMPARED: dict[tuple[str, str, str | None], Comparison] = {}
-_REMEMBERING = threading.Lock()
 RECENT_USE = dt.timedelta(days=30)
 CALLERS_SHOWN = 6
 
@@ -140,21 +138,12 @@ def compared(change: ChangeRequest) -> Comparison:
     old = change.replaces.content if change.replaces else _nothing_of(new)
     if templating.may_include(old) or templating.may_include(new):  # what is included may change at any time
         return comparison_of(diff_contents(change.project, old, new), old["messages"], new["messages"])
-    key = (change.replaces.content_sha256 if change.replaces else "", change.candidate.content_sha256, get_language())
-    with _REMEMBERING:
-        found = _COMPARED.pop(key, None)
-        if found is None:
-            found = comparison_of(templating.diff(old, new), old["messages"], new["messages"])
-        _COMPARED[key] = found  # the last used is the last
-        while len(_COMPARED) > COMPARISONS_KEPT:
-            _COMPARED.pop(next(iter(_COMPARED)))
-    return found
+    return _remembered(change.replaces, change.candidate, get_language())
 
 
 def forget_comparisons() -> None:
     """Forget the comparisons that are kept, as if the process had just started."""
-    with _REMEMBERING:
-        _COMPARED.clear()
+    _remembered.cache_clear()
 
 
 def headline(change: ChangeRequest, standing: Standing) -> str:
@@ -218,14 +207,13 @@ def requirements(change: ChangeRequest, standing: Standing) -> list[Requirement]
 
 def shown_checks(standing: Standing, comparison: Comparison) -> list[ShownCheck]:
     """The newest results, those that must pass first."""
-    wanted = standing.policy.checks if standing.policy is not None and standing.is_protected else []
     checks = []
     for result in standing.checks:
         findings = list(result.findings)
         if result.name == "contract":  # said in the reader's language
             findings = [{"severity": "warning", "message": text} for text in comparison.summary.breaking]
-        label = str(CHECK_NAMES.get(result.name, result.name)).split(":", maxsplit=1)[0]
-        checks.append(ShownCheck(result.name, label, result, result.name in wanted, findings))
+        is_required = result.name in standing.required_checks
+        checks.append(ShownCheck(result.name, check_name(result.name), result, is_required, findings))
     return sorted(checks, key=lambda one: (not one.is_required, one.name))
 
 
@@ -265,6 +253,14 @@ def callers(change: ChangeRequest) -> list[ApiToken]:
     since = timezone.now() - RECENT_USE
     used = tokens_of(change.project).filter(revoked_at=None, last_used_at__gte=since)
     return list(used.order_by("-last_used_at", "-id")[:CALLERS_SHOWN])
+
+
+@lru_cache(maxsize=COMPARISONS_KEPT)
+def _remembered(before: PromptVersion | None, after: PromptVersion, _language: str | None) -> Comparison:
+    """Versions never change, and a page is looked at again after each act on it."""
+    new = after.content
+    old = before.content if before else _nothing_of(new)
+    return comparison_of(templating.diff(old, new), old["messages"], new["messages"])
 
 
 def _events(change: ChangeRequest) -> list[Entry]:

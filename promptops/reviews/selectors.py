@@ -64,6 +64,11 @@ class Standing:
         return self.policy.required_approvals if self.policy is not None and self.policy.protected else 0
 
     @property
+    def required_checks(self) -> list[str]:
+        """The names of the checks that must pass; none where the label is not protected."""
+        return self.policy.checks if self.policy is not None and self.policy.protected else []
+
+    @property
     def approvals(self) -> list[VerdictInEffect]:
         """The approvals that count."""
         return [one for one in self.verdicts if one.kind == "approve" and one.counts]
@@ -83,8 +88,8 @@ class Standing:
 
     @property
     def hold_until(self) -> dt.datetime | None:
-        """When the hold after the last approval ends; None without a hold or an approval."""
-        if self.policy is None or not self.policy.hold_seconds or not self.approvals:
+        """When the hold after the last approval ends; None without protection, a hold or an approval."""
+        if self.policy is None or not self.policy.protected or not self.policy.hold_seconds or not self.approvals:
             return None
         return max(one.at for one in self.approvals) + dt.timedelta(seconds=self.policy.hold_seconds)
 
@@ -170,6 +175,14 @@ def policies_in_force(project: Project) -> list[LabelPolicy]:
     return sorted(standing, key=lambda one: (one.label, one.prompt is not None, one.folder, one.prompt_id or 0))
 
 
+def policy_at(project: Project, label: str, folder: str, prompt: Prompt | None) -> LabelPolicy | None:
+    """Return the policy in force of exactly that place."""
+    for policy in policies_in_force(project):
+        if (policy.label, policy.folder, policy.prompt) == (label, folder, prompt):
+            return policy
+    return None
+
+
 def get_policy(project: Project, policy_id: int) -> LabelPolicy:
     """Return a policy that is in force. Raises NotFound."""
     for policy in policies_in_force(project):
@@ -227,7 +240,8 @@ def _blocker_text(code: str, change: ChangeRequest) -> str:
     texts = {
         "draft": _("It is a draft: ask for a review first."),
         "closed": _("It is closed."),
-        "outdated": _("“%(label)s” stands elsewhere now than when this was proposed: rebase it."),
+        "outdated": _("“%(label)s” stands elsewhere now than when this was proposed: rebase it.")
+        % {"label": change.label},
         "archived": _("The prompt is archived: restore it first."),
         "changes_requested": _("A reviewer requested changes."),
         "approvals": _("It lacks approvals."),
@@ -236,7 +250,7 @@ def _blocker_text(code: str, change: ChangeRequest) -> str:
         "includes": _("It includes a label that is not protected: include a version instead, or protect that label."),
         "hold": _("The time to hold it after the last approval is not over yet."),
     }
-    return texts[code] % {"label": change.label} if code == "outdated" else texts[code]
+    return texts[code]
 
 
 def _rows(query: str, *parameters: Any) -> list[tuple[Any, ...]]:

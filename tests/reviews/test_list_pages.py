@@ -107,6 +107,13 @@ def test_a_rule_is_for_one_place_and_mistakes_keep_what_was_typed(team: Team) ->
     assert [one.prompt for one in policies_in_force(team.project)] == [prompt]
 
 
+def test_a_label_that_no_service_could_ask_for_is_not_protected(team: Team) -> None:
+    given = {"label": "v1.2", "protected": "on", "required_approvals": 1, "hold_hours": 0}
+    page = Page(signed_in(team.admin).post(path("policy-set"), given), 422)
+    assert "hyphens and underscores" in page.errors()
+    assert policies_in_force(team.project) == []
+
+
 def test_owners_of_a_folder_are_named(team: Team) -> None:
     client = signed_in(team.admin)
     client.post(path("owners-set"), {"folder": "support/email", "people": [team.reviewer.pk, team.editor.pk]})

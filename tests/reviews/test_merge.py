@@ -232,6 +232,8 @@ def test_a_change_waits_for_the_hold_after_the_last_approval(team: Team) -> None
     assert standing.hold_until is not None
     with pytest.raises(Conflict):
         services.merge(team.actor("editor"), change)
+    protect(team, hold_seconds=3600, protected=False)
+    assert (standing_of(change).codes, standing_of(change).hold_until) == ([], None)
     protect(team, hold_seconds=0)
     services.merge(team.actor("editor"), change)
     assert live(prompt) == 2

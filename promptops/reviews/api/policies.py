@@ -50,11 +50,11 @@ def remove_label_policy(request: ApiRequest, place: Query[schemas.PolicyPlace]) 
     """Takes back the policy of exactly that place: a wider one counts again, or none."""
     require(request.actor, request.project, Permission.ADMIN)
     prompt = find_prompt(request.project, place.prompt) if place.prompt else None
-    for policy in selectors.policies_in_force(request.project):
-        if (policy.label, policy.folder, policy.prompt) == (place.label, place.folder, prompt):
-            services.remove_label_policy(request.actor, policy)
-            return Status(204, None)
-    raise NotFound(_("No policy is in force there."))
+    policy = selectors.policy_at(request.project, place.label, place.folder, prompt)
+    if policy is None:
+        raise NotFound(_("No policy is in force there."))
+    services.remove_label_policy(request.actor, policy)
+    return Status(204, None)
 
 
 @router.get("/code-owners", response=answers(ok=list[schemas.Owners]), summary="List code owners")

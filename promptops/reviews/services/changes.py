@@ -14,12 +14,20 @@ from promptops.accounts.models import Project, User
 from promptops.accounts.policies import Permission, can, require
 from promptops.core.database import broken_rule
 from promptops.core.errors import Conflict, Forbidden, Invalid, NotFound
-from promptops.prompts.models import Label, Prompt, PromptVersion
+from promptops.prompts.models import Prompt, PromptVersion
 from promptops.prompts.services.labels import COMPUTED, NAME
 from promptops.prompts.services.versions import clean_note, locked_prompt
 from promptops.reviews.models import ChangeRequest
 from promptops.reviews.selectors import authors_of, possible_reviewers
-from promptops.reviews.services.standing import State, locked_change, person_of, record, run_checks, settle
+from promptops.reviews.services.standing import (
+    State,
+    live_version,
+    locked_change,
+    person_of,
+    record,
+    run_checks,
+    settle,
+)
 
 MAX_TITLE = 200
 MAX_TEXT = 20_000
@@ -58,7 +66,7 @@ def propose(
         text = _("Choose a label that can be moved, such as “production”.")
         raise Invalid(text, errors={"label": [text]})
     prompt = locked_prompt(prompt)
-    replaces = _standing(prompt, label)
+    replaces = live_version(prompt, label)
     _refuse_live(replaces, version, label)
     change = ChangeRequest(
         project=prompt.project,
@@ -255,11 +263,6 @@ def _close(actor: Actor, change: ChangeRequest, state: ChangeRequest.State, reas
     change = close(actor, change, state, clean_note(reason, "reason", MAX_TEXT))
     record(actor, state.value, change)
     return change
-
-
-def _standing(prompt: Prompt, label: str) -> PromptVersion | None:
-    found = Label.objects.select_related("version__spec").filter(prompt=prompt, name=label).first()
-    return found.version if found else None
 
 
 def _refuse_live(standing: PromptVersion | None, version: PromptVersion, label: str) -> None:

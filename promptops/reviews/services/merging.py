@@ -11,10 +11,11 @@ from promptops.core.database import broken_rule
 from promptops.core.errors import AppError, Conflict, Forbidden, Invalid
 from promptops.prompts.models import Label, LabelMove, Prompt, PromptVersion
 from promptops.prompts.services import lock_label, release_label
+from promptops.prompts.services.labels import MAX_REASON
 from promptops.prompts.services.versions import clean_note, locked_prompt
 from promptops.reviews.models import ChangeRequest, Release
 from promptops.reviews.selectors import Blocker, standing_of
-from promptops.reviews.services.changes import MAX_TEXT, close
+from promptops.reviews.services.changes import close
 from promptops.reviews.services.standing import State, locked_change, person_of, record
 from promptops.reviews.telling import tell_of_broken_glass
 
@@ -147,7 +148,7 @@ def _owner_says(actor: Actor, prompt: Prompt, reason: str) -> str:
     require(actor, prompt.project, Permission.OWN)
     if actor.kind != "user":
         raise Forbidden(_("The project's owner breaks the glass in person, in the browser."), code="needs_person")
-    reason = clean_note(reason, "reason", min(MAX_TEXT, 2000))
+    reason = clean_note(reason, "reason", MAX_REASON)
     if not reason:
         text = _("Say why this cannot wait for a review. It is written into the audit log under your name.")
         raise Invalid(text, errors={"reason": [text]})

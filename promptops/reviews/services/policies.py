@@ -19,7 +19,7 @@ from promptops.prompts.services.labels import COMPUTED, NAME
 from promptops.prompts.services.prompts import FOLDER_PART, MAX_FOLDER
 from promptops.reviews.checks import CHECKS
 from promptops.reviews.models import MAX_APPROVALS, CodeOwners, LabelPolicy
-from promptops.reviews.selectors import code_owners, policies_in_force
+from promptops.reviews.selectors import code_owners, policies_in_force, policy_at
 from promptops.reviews.services.standing import changes_in_review, person_of, settle_all
 
 MAX_HOLD_SECONDS = 30 * 24 * 3600
@@ -58,7 +58,7 @@ def set_label_policy(
     folder = clean_folder(folder)
     checks = sorted(set(checks))
     _refuse_invalid(label, folder, prompt, required_approvals, checks, hold_seconds)
-    before = _in_force(project, label, folder, prompt)
+    before = policy_at(project, label, folder, prompt)
     policy = LabelPolicy(
         project=project,
         label=label,
@@ -84,7 +84,7 @@ def remove_label_policy(actor: Actor, policy: LabelPolicy) -> None:
     """Take a policy back: a wider one counts again, or none. The rows stay as history."""
     require(actor, policy.project, Permission.ADMIN)
     person = person_of(actor)
-    standing = _in_force(policy.project, policy.label, policy.folder, policy.prompt)
+    standing = policy_at(policy.project, policy.label, policy.folder, policy.prompt)
     if standing is None:
         return
     row = LabelPolicy(project=policy.project, label=policy.label, folder=policy.folder, prompt=policy.prompt)
@@ -137,13 +137,6 @@ def clean_folder(folder: str) -> str:
         text = _("Use names between slashes, such as “support/email”, at most 200 characters.")
         raise Invalid(text, errors={"folder": [text]})
     return cleaned
-
-
-def _in_force(project: Project, label: str, folder: str, prompt: Prompt | None) -> LabelPolicy | None:
-    for policy in policies_in_force(project):
-        if (policy.label, policy.folder, policy.prompt) == (label, folder, prompt):
-            return policy
-    return None
 
 
 def _refuse_invalid(

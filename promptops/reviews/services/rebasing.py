@@ -13,12 +13,12 @@ from promptops.accounts.actors import Actor
 from promptops.accounts.policies import Permission, require
 from promptops.core.errors import Conflict
 from promptops.prompts.content import content_of, content_sha256
-from promptops.prompts.models import Label, PromptVersion
+from promptops.prompts.models import PromptVersion
 from promptops.prompts.services import create_version
 from promptops.prompts.services.versions import locked_prompt
 from promptops.reviews.models import ChangeRequest
 from promptops.reviews.services.changes import put_candidate
-from promptops.reviews.services.standing import State, locked_change, person_of
+from promptops.reviews.services.standing import State, live_version, locked_change, person_of
 
 
 class MergeConflicts(Conflict):
@@ -30,7 +30,7 @@ class MergeConflicts(Conflict):
 
 def preview_rebase(change: ChangeRequest) -> templating.Merge:
     """Return what a rebase would propose, and its conflicts. Writes nothing."""
-    theirs = _standing(change)
+    theirs = live_version(change.prompt, change.label)
     if theirs is None:
         return templating.Merge(change.candidate.content, [])
     base = change.replaces or _common_ancestor(change.candidate, theirs)
@@ -53,7 +53,7 @@ def rebase(actor: Actor, change: ChangeRequest, *, resolved: Mapping[str, Any] |
     person_of(actor)
     prompt = locked_prompt(change.prompt)
     change = locked_change(change, *ChangeRequest.UNDECIDED)
-    theirs = _standing(change)
+    theirs = live_version(change.prompt, change.label)
     if theirs == change.replaces and change.state != State.OUTDATED:
         raise Conflict(
             _("“%s” stands where it stood: there is nothing to rebase on.") % change.label, code="up_to_date"
@@ -92,12 +92,6 @@ def _merged(change: ChangeRequest, resolved: Mapping[str, Any] | None) -> dict[s
             content=merge.content,
         )
     return content_of(merge.content)
-
-
-def _standing(change: ChangeRequest) -> PromptVersion | None:
-    labels = Label.objects.select_related("version__spec")
-    label = labels.filter(prompt=change.prompt_id, name=change.label).first()
-    return label.version if label else None
 
 
 def _common_ancestor(one: PromptVersion, other: PromptVersion) -> PromptVersion | None:

@@ -14,6 +14,7 @@ from promptops.accounts.actors import Actor
 from promptops.accounts.models import Project, User
 from promptops.audit import services as audit
 from promptops.core.errors import Conflict, Forbidden
+from promptops.prompts.models import Label, Prompt, PromptVersion
 from promptops.reviews.checks import CHECKS
 from promptops.reviews.models import ChangeRequest, CheckResult
 from promptops.reviews.selectors import standing_of
@@ -29,6 +30,12 @@ def person_of(actor: Actor) -> User:
             _("This needs a person to answer for it; this token was made without one."), code="needs_person"
         )
     return actor.user
+
+
+def live_version(prompt: Prompt, label: str) -> PromptVersion | None:
+    """Return the version that stands under a label now."""
+    found = Label.objects.select_related("version__spec").filter(prompt=prompt, name=label).first()
+    return found.version if found else None
 
 
 def locked_change(change: ChangeRequest, *states: str) -> ChangeRequest:

@@ -17,7 +17,7 @@ from promptops.core.htmx import redirect, render
 from promptops.prompts.querysets import prompts_of
 from promptops.prompts.selectors import folders_of
 from promptops.reviews import services
-from promptops.reviews.forms import CHECK_NAMES, OwnersForm, PolicyForm
+from promptops.reviews.forms import OwnersForm, PolicyForm, check_name
 from promptops.reviews.models import LabelPolicy
 from promptops.reviews.selectors import code_owners, get_policy, policies_in_force
 
@@ -29,10 +29,7 @@ HOUR = 3600
 def policies(request: ProjectRequest) -> HttpResponse:
     """The rules in force, the widest first, and the owners of folders."""
     people = {one.user_id: one.user for one in members_of(request.project).select_related("user")}
-    rules = [
-        (one, [str(CHECK_NAMES.get(name, name)).split(":", maxsplit=1)[0] for name in one.checks])
-        for one in policies_in_force(request.project)
-    ]
+    rules = [(one, [check_name(name) for name in one.checks]) for one in policies_in_force(request.project)]
     owners = [(one, [people[pk] for pk in one.people if pk in people]) for one in code_owners(request.project)]
     context = {
         "rules": rules,
