@@ -1,21 +1,52 @@
-"""What people do with a change request: say something, decide, amend, merge, close."""
+"""What people do with a change request: say something, decide, amend, merge, close. The answer is the page as it then
+stands.
+"""
 
 from __future__ import annotations
 
-from typing import Any
+import functools
+from collections.abc import Callable
+from typing import Any, Concatenate, ParamSpec
 
 from django import forms
+from django.contrib import messages
+from django.http import HttpResponse, HttpResponseBase
 from django.utils.translation import gettext as _
+from django.views.decorators.http import require_POST
 
-from promptops.accounts.access import ProjectRequest
+from promptops.accounts.access import ProjectRequest, project_view
 from promptops.accounts.policies import Permission
-from promptops.core.errors import Invalid
+from promptops.core.errors import AppError, Conflict, Forbidden, Invalid
+from promptops.core.htmx import is_fragment, redirect, render, toast
 from promptops.prompts.selectors import get_version
 from promptops.reviews import services
 from promptops.reviews.forms import CommentForm, VerdictForm
 from promptops.reviews.models import ChangeRequest
 from promptops.reviews.selectors import get_comment, standing_of
-from promptops.reviews.views.access import change_action
+from promptops.reviews.views.access import change_of
+from promptops.reviews.views.detail import review_context
+
+P = ParamSpec("P")
+Act = Callable[Concatenate[ProjectRequest, ChangeRequest, P], str]
+
+
+def change_action(permission: Permission) -> Callable[[Act[P]], Callable[..., HttpResponseBase]]:
+    """A POST on a change request: the function does it and returns what to tell; a refusal is told at its form."""
+
+    def decorate(act: Act[P]) -> Callable[..., HttpResponseBase]:
+        @project_view(permission)
+        def view(request: ProjectRequest, number: int, *args: Any, **kwargs: Any) -> HttpResponseBase:
+            change = change_of(request, number)
+            try:
+                text = act(request, change, *args, **kwargs)
+            except (Conflict, Invalid, Forbidden) as error:
+                return _refused(request, change, error)
+            return _acted(request, change, text)
+
+        functools.update_wrapper(view, act, updated=())  # its name and what it says; not its attributes
+        return require_POST(view)
+
+    return decorate
 
 
 @change_action(Permission.WRITE)
@@ -137,3 +168,27 @@ def _clean(form: forms.Form) -> dict[str, Any]:
     if not form.is_valid():
         raise Invalid(" ".join(str(text) for texts in form.errors.values() for text in texts))
     return form.cleaned_data
+
+
+def _acted(request: ProjectRequest, change: ChangeRequest, text: str) -> HttpResponse:
+    """The page as it stands now, with a short message."""
+    if is_fragment(request):
+        context = review_context(request, change_of(request, change.number))
+        response = render(request, "reviews/detail.html#review", context)
+        return toast(response, text) if text else response
+    if text:
+        messages.success(request, text)
+    return redirect(request, "reviews:detail", request.project.slug, change.number)
+
+
+def _refused(request: ProjectRequest, change: ChangeRequest, error: AppError) -> HttpResponse:
+    """Say at the form what stands in the way; what was typed into it stays."""
+    if is_fragment(request):
+        named = error.errors if isinstance(error, Invalid) else {}
+        texts = [text for texts in named.values() for text in texts] or [error.detail]
+        response = render(request, "reviews/problem.html", {"texts": texts}, status=422)
+        response["HX-Retarget"] = "find .form-problem"
+        response["HX-Reswap"] = "innerHTML"
+        return response
+    messages.error(request, error.detail)
+    return redirect(request, "reviews:detail", request.project.slug, change.number)
