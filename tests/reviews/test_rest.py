@@ -29,16 +29,11 @@ def admin() -> Caller:
 def editor(admin: Caller) -> Caller:
     person = make_user("editor@shop.test")
     add_member(SYSTEM, admin.project, person, role="editor")
-    caller = make_caller(admin.project, role="editor", person=user_of(admin))
+    caller = make_caller(admin.project, role="editor")
     caller.token.created_by = person
     caller.token.save()
     caller.ok("POST", "/prompts/support-reply/versions", chat(text="{{ question }} Be brief."), status=201)
     return caller
-
-
-def user_of(caller: Caller) -> User:
-    user: User = caller.project.memberships.get(role="owner").user
-    return user
 
 
 def reviewer_of(caller: Caller, name: str = "reviewer") -> User:
@@ -117,6 +112,10 @@ def test_it_is_amended_commented_rejected_and_opened_again(admin: Caller, editor
     assert admin.ok("POST", "/changes/1/reject", {"reason": "Not now"})["closing_note"] == "Not now"
     assert editor.ok("GET", "/changes?state=open")["items"] == []
     assert editor.ok("PATCH", "/changes/1", {"state": "open", "title": "Later"})["title"] == "Later"
+    editor.ok("POST", "/changes/1/withdraw", {})
+    problem(editor.patch("/changes/1", {"state": "open", "title": "x" * 201}), 422)
+    assert editor.ok("GET", "/changes/1")["state"] == "withdrawn"  # not opened with half of what was asked
+    editor.ok("PATCH", "/changes/1", {"state": "open"})
     assert [one["number"] for one in editor.ok("GET", "/changes?state=open&prompt=support-reply")["items"]] == [1]
     assert editor.ok("POST", "/changes/1/withdraw", {})["state"] == "withdrawn"
 

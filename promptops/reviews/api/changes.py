@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from django.db import transaction
 from django.http import HttpResponse
 from django.utils.translation import gettext as _
 from ninja import Path, Query, Router, Status
@@ -68,14 +69,15 @@ def read_change(request: ApiRequest, number: Path[int]) -> dict[str, Any]:
 def edit_change(request: ApiRequest, number: Path[int], given: schemas.ChangeChange) -> dict[str, Any]:
     """Changes title, description or reviewers; `state: open` opens a draft for review, or a closed request again."""
     change = _change(request, number)
-    if given.state == "open":
-        opening = services.request_review if change.state == ChangeRequest.State.DRAFT else services.reopen
-        change = opening(request.actor, change)
     reviewers = None if given.reviewers is None else people_of(request.project, given.reviewers, "reviewers")
-    if given.state is None or (given.title, given.description, reviewers) != (None, None, None):
-        change = services.edit_request(
-            request.actor, change, title=given.title, description=given.description, reviewers=reviewers
-        )
+    with transaction.atomic():  # where one of the two is refused, so is the other
+        if given.state == "open":
+            opening = services.request_review if change.state == ChangeRequest.State.DRAFT else services.reopen
+            change = opening(request.actor, change)
+        if given.state is None or (given.title, given.description, reviewers) != (None, None, None):
+            change = services.edit_request(
+                request.actor, change, title=given.title, description=given.description, reviewers=reviewers
+            )
     return change_detail_json(change)
 
 
