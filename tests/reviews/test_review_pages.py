@@ -169,6 +169,22 @@ def test_it_is_sent_back_rejected_and_opened_again(team: Team, change: ChangeReq
     assert "It needs 1 more approval." in page.text
 
 
+def test_a_verdict_is_dismissed_by_whoever_gave_it_or_by_an_admin(team: Team, change: ChangeRequest) -> None:
+    reviewer, admin = signed_in(team.reviewer), signed_in(team.admin)
+    dialog = f"dismiss-{team.reviewer.pk}"
+    for role in ("reviewer", "admin"):
+        assert not look(signed_in(getattr(team, role)), change).all(id=dialog)
+    act(reviewer, "verdict", change, kind="request_changes", body="Shorter.")
+    assert not look(signed_in(team.editor), change).all(id=dialog)
+    assert look(reviewer, change).all(id=dialog)
+    given = look(admin, change).one(id=dialog).one("input", name="reviewer").attributes["value"]
+    assert act(admin, "dismiss", change, status=422, reviewer=given, reason="").text == "Say why, for the reviewer."
+    page = act(admin, "dismiss", change, reviewer=given, reason="Left the company.")
+    assert "Admin dismissed the verdict of Reviewer" in page.text
+    assert "It needs 1 more approval." in page.text
+    assert not page.all(id=dialog)
+
+
 def test_its_author_withdraws_it_and_another_editor_does_not(team: Team, change: ChangeRequest) -> None:
     told = act(signed_in(team.reviewer), "withdraw", change, status=422)
     assert "Its author withdraws a change request, or an admin." in told.text
@@ -194,7 +210,6 @@ def test_an_outdated_change_is_rebased(team: Team, change: ChangeRequest) -> Non
         version=save_parameters(team, change),
     )
     merged(team, other)
-    services.edit_request(team.actor("editor"), change, description="again")
     editor = signed_in(team.editor)
     page = look(editor, change)
     assert page.link("Rebase…") == path("rebase", change.number)
@@ -207,7 +222,6 @@ def test_an_outdated_change_is_rebased(team: Team, change: ChangeRequest) -> Non
 
 def test_conflicts_are_settled_one_by_one(team: Team, change: ChangeRequest) -> None:
     merged(team, proposed(team, change.prompt, "Greet {{ name }} coolly."))
-    services.edit_request(team.actor("editor"), change, description="again")
     editor = signed_in(team.editor)
     page = Page(editor.get(path("rebase", change.number)))
     assert "1 place that both sides changed" in page.text

@@ -69,6 +69,7 @@ def review_context(request: ProjectRequest, change: ChangeRequest) -> dict[str, 
     reviewers = list(change.reviewers.order_by("name", "pk"))
     given = {one.reviewer.pk: one for one in standing.verdicts}
     can_review = can(request.actor, request.project, Permission.REVIEW)
+    administers = can(request.actor, request.project, Permission.ADMIN)
     newest = versions_of(change.prompt).select_related(None).defer("spec__content")
     return {
         "change": change,
@@ -92,10 +93,13 @@ def review_context(request: ProjectRequest, change: ChangeRequest) -> dict[str, 
         "may_comment": may_write,
         "may_write": may_write and change.prompt.archived_at is None,
         "may_review": can_review and request.user.pk not in authors and change.state in ChangeRequest.IN_REVIEW,
+        "dismissible": [
+            one.reviewer
+            for one in standing.verdicts
+            if can_review and change.state in ChangeRequest.IN_REVIEW and (administers or one.reviewer == request.user)
+        ],
         "may_reject": can_review and change.is_undecided,
-        "may_withdraw": may_write
-        and change.is_undecided
-        and (request.user.pk == change.author_id or can(request.actor, request.project, Permission.ADMIN)),
+        "may_withdraw": may_write and change.is_undecided and (request.user.pk == change.author_id or administers),
         "may_break_glass": can(request.actor, request.project, Permission.OWN)
         and change.is_undecided
         and not standing.can_merge,
