@@ -11,8 +11,11 @@ This module knows names and texts; which version stands under a label is the cal
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property
+from itertools import groupby
 from typing import Any
 
 from .includes import Form, Include, includes_of
@@ -21,6 +24,7 @@ from .linting import Finding, lint
 from .sandbox import mustache
 from .sandbox.errors import INCLUDE, TEMPLATE_TOO_LARGE, Places, TemplateError
 from .sandbox.limits import MAX_INCLUDE_DEPTH, MAX_MESSAGES, MAX_TEMPLATE_BYTES
+from .spec import template_of
 from .template import JsonObject, Template, is_use, texts_of
 
 # Findings about an included text that are the including prompt's business: they depend on where it stands.
@@ -40,24 +44,35 @@ class _Stretch:
     reference: str
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class _Text:
     """A composed text with the way back to its source."""
 
     text: str
-    source: str = ""
-    stretches: tuple[_Stretch, ...] = ()
+    source: str
+    stretches: tuple[_Stretch, ...]
 
-    def back(self, offset: int) -> tuple[int, str]:
-        """The offset in the source, and the reference of the included text it lies in (or none)."""
-        shift = 0
-        for stretch in self.stretches:
-            if offset < stretch.start:
-                break
-            if offset < stretch.end:
-                return stretch.tag_start, stretch.reference
-            shift = stretch.tag_end - stretch.end
-        return min(offset + shift, len(self.source)), ""
+    def back(self, line: int, column: int) -> tuple[int, int, str]:
+        """The place in the source, and the reference of the included text it lies in (or none)."""
+        offset, reference = self._back(self._places.offset(line, column))
+        return *self._source_places.of(offset), reference
+
+    def _back(self, offset: int) -> tuple[int, str]:
+        index = bisect_right(self.stretches, offset, key=lambda stretch: stretch.start) - 1
+        if index < 0:
+            return min(offset, len(self.source)), ""
+        stretch = self.stretches[index]
+        if offset < stretch.end:
+            return stretch.tag_start, stretch.reference
+        return min(offset + stretch.tag_end - stretch.end, len(self.source)), ""
+
+    @cached_property
+    def _places(self) -> Places:
+        return Places(self.text)
+
+    @cached_property
+    def _source_places(self) -> Places:
+        return Places(self.source)
 
 
 @dataclass(frozen=True)
@@ -66,14 +81,14 @@ class Composed:
 
     spec: JsonObject
     references: list[str] = field(default_factory=list)
-    _texts: Mapping[tuple[int, int | None], _Text] = field(default_factory=dict)
+    # By composed message: its text, or the first part, that something was put into.
+    _texts: Mapping[int, _Text] = field(default_factory=dict)
     # By composed message: its message in the source, and the reference whose message it is (or none).
     _origins: Sequence[tuple[int, str]] = ()
 
     @property
     def template(self) -> Template:
-        spec = self.spec
-        return Template(spec["kind"], spec["syntax"], spec["messages"], spec.get("variables") or {})
+        return template_of(self.spec)
 
     def placed(self, error: TemplateError) -> TemplateError:
         """A mistake in the composed text, at its place in the source: that of the include, where it lies in one."""
@@ -85,13 +100,12 @@ class Composed:
         """`lint` of the whole, at the places of the source. What only concerns an included prompt is left to it."""
         schema = self.spec.get("output_schema")
         found = lint(self.template, self.spec.get("parameters"), schema if isinstance(schema, dict) else None)
-        shown: list[Finding] = []
+        shown: dict[Finding, None] = {}
         for one in found:
             index, line, column, reference = self._back(one.message_index, one.line, one.column)
-            placed = replace(one, message_index=index, line=line, column=column)
-            if (not reference or one.code in _LINTED_INSIDE) and placed not in shown:
-                shown.append(placed)
-        return shown
+            if not reference or one.code in _LINTED_INSIDE:
+                shown[replace(one, message_index=index, line=line, column=column)] = None
+        return list(shown)
 
     def _back(
         self, index: int | None, line: int | None, column: int | None
@@ -101,13 +115,11 @@ class Composed:
         own_index, reference = self._origins[index]
         if reference:
             return own_index, None, None, reference
-        text = next((text for (at, _part), text in self._texts.items() if at == index), None)
-        if text is None or not text.stretches or line is None:
+        text = self._texts.get(index)
+        if text is None or line is None:
             return own_index, line, column, ""
-        offset = _line_start(text.text, line) + (column or 1) - 1
-        own, reference = text.back(offset)
-        place = Places(text.source).of(own)
-        return own_index, place[0], place[1] if column is not None or reference else None, reference
+        own_line, own_column, reference = text.back(line, column or 1)
+        return own_index, own_line, own_column if column is not None or reference else None, reference
 
 
 def compose(
@@ -156,19 +168,20 @@ class _Composer:
 
     def messages(
         self, spec: Mapping[str, Any]
-    ) -> tuple[list[JsonObject], dict[tuple[int, int | None], _Text], list[tuple[int, str]], _Part]:
+    ) -> tuple[list[JsonObject], dict[int, _Text], list[tuple[int, str]], _Part]:
         """The composed messages of a spec, with the way back from each; the part has its variables and its height."""
-        template = Template(spec["kind"], spec["syntax"], spec["messages"], spec.get("variables") or {})
+        template = template_of(spec)
         includes, errors = includes_of(template)
         if errors:
             raise errors[0]
+        by_message = {index: list(here) for index, here in groupby(includes, lambda include: include.message_index)}
         variables: dict[str, JsonObject] = dict(template.variables)
         height = 0
         composed: list[JsonObject] = []
-        texts: dict[tuple[int, int | None], _Text] = {}
+        texts: dict[int, _Text] = {}
         origins: list[tuple[int, str]] = []
         for index, message in enumerate(template.messages):
-            here = [include for include in includes if include.message_index == index]
+            here = by_message.get(index, [])
             parts = {str(include.reference): self.part(include, template) for include in here}
             for part in parts.values():
                 height = max(height, part.height + 1)
@@ -194,19 +207,19 @@ class _Composer:
         index: int,
         includes: Sequence[Include],
         parts: Mapping[str, _Part],
-        texts: dict[tuple[int, int | None], _Text],
+        texts: dict[int, _Text],
     ) -> JsonObject:
         if not includes:
             return message
         content = message.get("content")
         if isinstance(content, str):
-            texts[index, None] = _replaced(content, includes, parts)
-            return message | {"content": texts[index, None].text}
+            texts[index] = _replaced(content, includes, parts)
+            return message | {"content": texts[index].text}
         new = list(content or ())
-        for part_index in dict.fromkeys(include.part_index for include in includes if include.part_index is not None):
-            here = [include for include in includes if include.part_index == part_index]
-            texts[index, part_index] = _replaced(new[part_index]["text"], here, parts)
-            new[part_index] = new[part_index] | {"text": texts[index, part_index].text}
+        for part_index, here in groupby(includes, lambda include: include.part_index or 0):
+            text = _replaced(new[part_index]["text"], list(here), parts)
+            texts.setdefault(index, text)
+            new[part_index] = new[part_index] | {"text": text.text}
         return message | {"content": new}
 
     def part(self, include: Include, template: Template) -> _Part:
@@ -322,13 +335,3 @@ def _trimming(text: str, tag: str) -> str:
     before = "{%- with %}" if tag[2] == "-" else "{% with %}"
     after = "{% endwith -%}" if tag[-3] == "-" else "{% endwith %}"
     return f"{before}{text}{after}"
-
-
-def _line_start(text: str, line: int) -> int:
-    start = 0
-    for _ in range(line - 1):
-        found = text.find("\n", start)
-        if found == -1:
-            break
-        start = found + 1
-    return start

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from .names import VariableUse, variables_of
+from .sandbox.errors import Places
 from .template import Template, is_placeholder, is_use, texts_of
 
 Severity = Literal["error", "warning", "info"]
@@ -86,6 +87,7 @@ def _variables(template: Template, uses: list[VariableUse]) -> Iterator[Finding]
 
 def _untrusted(template: Template, uses: list[VariableUse]) -> Iterator[Finding]:
     sources = {(text.message_index, text.part_index): text.source for text in texts_of(template.messages)}
+    places: dict[tuple[int, int | None], Places] = {}
     for use in uses:
         if not template.variables.get(use.name, {}).get("untrusted") or use.line is None or use.column is None:
             continue
@@ -97,8 +99,11 @@ def _untrusted(template: Template, uses: list[VariableUse]) -> Iterator[Finding]
                 "warning",
                 f"Untrusted input '{use.name}' stands in a {role} message, which models obey.",
             )
-        source = sources[use.message_index, use.part_index]
-        if _is_inserted_bare(template.syntax, source, _offset(source, use.line, use.column)):
+        where = use.message_index, use.part_index
+        source = sources[where]
+        if where not in places:
+            places[where] = Places(source)
+        if _is_inserted_bare(template.syntax, source, places[where].offset(use.line, use.column)):
             yield _at(
                 use,
                 "undelimited_untrusted",
@@ -168,10 +173,12 @@ def _output(
 def _is_inserted_bare(syntax: str, source: str, offset: int) -> bool:
     """Whether the tag at `offset` inserts the variable itself, with nothing around it that sets it apart."""
     opening, closing = ("{", "}") if syntax == "fstring" else ("{{", "}}")
-    start = source.rfind(opening, 0, offset)
-    end = source.find(closing, offset)
+    start = offset
+    while start and source[start - 1] in " \t-+{&":
+        start -= 1
+    start = source.rfind(opening, start, offset)
     # A use in a statement, a condition or a section inserts nothing here.
-    if start == -1 or end == -1 or source[start + len(opening) : offset].strip(" \t-+{&"):
+    if start == -1 or (end := source.find(closing, offset)) == -1:
         return False
     before = source[max(0, start - _AROUND) : start].rstrip("{")
     after = source[end + len(closing) : end + _AROUND].lstrip("}")
@@ -181,13 +188,6 @@ def _is_inserted_bare(syntax: str, source: str, offset: int) -> bool:
     left = re.sub(r"(```|~~~)[A-Za-z]*\s*\Z", r"\1", before).rstrip()
     right = after.lstrip()
     return not any(left.endswith(fence) and right.startswith(_CLOSES.get(fence, fence)) for fence in _FENCES)
-
-
-def _offset(source: str, line: int, column: int) -> int:
-    start = 0
-    for _ in range(line - 1):
-        start = source.index("\n", start) + 1
-    return start + column - 1
 
 
 def _at(use: VariableUse, code: str, severity: Severity, message: str) -> Finding:

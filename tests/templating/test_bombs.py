@@ -9,7 +9,17 @@ from typing import Any
 
 import pytest
 
-from promptops.templating import Syntax, Template, TemplateError, check_syntax, lint, render, render_many, variables_of
+from promptops.templating import (
+    Syntax,
+    Template,
+    TemplateError,
+    check_syntax,
+    compose,
+    lint,
+    render,
+    render_many,
+    variables_of,
+)
 from promptops.templating.sandbox.limits import MAX_INPUT_BYTES, MAX_OUTPUT_BYTES
 
 MAX_SECONDS = 2.5  # of the wall, next render included
@@ -113,6 +123,35 @@ def test_it_survives_looking_at_a_bomb(source: str) -> None:
                 look(text(source))
             except TemplateError as error:
                 assert error.code == "template_too_large"  # noqa: PT017
+
+
+@pytest.mark.parametrize(
+    "source",
+    ["{{ a }}\n" * 9_000, "x" * 800_000 + "{% if a or a %}{% endif %}" * 4_900],
+    ids=["lines", "statements behind a long text"],
+)
+def test_it_gives_advice_on_many_uses_soon(source: str) -> None:
+    with bounded():
+        lint(text(source, a={"untrusted": True}))
+
+
+@pytest.mark.parametrize(("include", "count"), [("", 9_800), ("{{>a@1}}\n", 4_900)], ids=["alone", "with includes"])
+def test_it_gives_advice_on_many_variables_soon(include: str, count: int) -> None:
+    names = "".join(f"{include}{{{{b{number}}}}}\n" for number in range(count))
+    spec = {"kind": "text", "syntax": "mustache", "messages": [{"content": names}], "variables": {}}
+    with bounded():
+        findings = compose(spec, {"a@1": {**spec, "messages": [{"content": "hello"}]}}).lint()
+    undeclared = [found.line for found in findings if found.code == "undeclared_variable"]
+    assert undeclared == [line * (1 + bool(include)) for line in range(1, count + 1)]
+
+
+def test_it_puts_prompts_into_many_parts_soon() -> None:
+    parts = [{"type": "text", "text": "{{>a@1}}"}] * 15_000
+    spec = {"kind": "chat", "syntax": "mustache", "messages": [{"role": "user", "content": parts}], "variables": {}}
+    included = {"kind": "text", "syntax": "mustache", "messages": [{"content": "hello"}]}
+    with bounded():
+        composed = compose(spec, {"a@1": included})
+    assert composed.spec["messages"][0]["content"] == [{"type": "text", "text": "hello"}] * 15_000
 
 
 def test_it_stops_nested_mustache_sections() -> None:

@@ -88,7 +88,7 @@ def place_of(source: str, offset: int) -> tuple[int, int]:
 
 
 class Places:
-    """Lines and columns of many offsets of one source, without counting from its start each time."""
+    """Lines and columns of many offsets of one source, and back, without counting from its start each time."""
 
     def __init__(self, source: str) -> None:
         self._line_starts = [0]
@@ -100,3 +100,6 @@ class Places:
     def of(self, offset: int) -> tuple[int, int]:
         line = bisect_right(self._line_starts, offset)
         return line, offset - self._line_starts[line - 1] + 1
+
+    def offset(self, line: int, column: int) -> int:
+        return self._line_starts[min(line, len(self._line_starts)) - 1] + column - 1
