@@ -132,6 +132,8 @@ def secrets_of(webhook: Webhook, now: dt.datetime) -> list[str]:
 @transaction.atomic
 def record(claim: Claim, answer: Answer, at: dt.datetime) -> None:
     """Write down what came of a call, and what follows: the end, another attempt, or the end of the webhook."""
+    # The webhook before its delivery: so does who deletes it.
+    Webhook.objects.select_for_update(of=("self",), no_key=True).filter(deliveries=claim.delivery_id).first()
     rows = Delivery.objects.select_for_update(of=("self",)).select_related("webhook__project", "event")
     delivery = rows.filter(pk=claim.delivery_id, attempts=claim.attempt, status=Delivery.Status.PENDING).first()
     if delivery is None:

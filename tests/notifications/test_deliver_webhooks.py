@@ -5,12 +5,16 @@ from __future__ import annotations
 import datetime as dt
 import json
 import logging
+import threading
+from collections.abc import Callable
 from typing import Any
 
 import pytest
+from django.db import connection, transaction
 from django.utils import timezone
 
 from promptops.audit.models import AuditEvent
+from promptops.core.errors import NotFound
 from promptops.notifications import calling
 from promptops.notifications.backoff import wait_after
 from promptops.notifications.calling import Answer
@@ -25,11 +29,12 @@ from promptops.notifications.services import (
     redeliver,
     rotate_secret,
     update_webhook,
+    webhooks,
 )
 from promptops.notifications.snippets import verification
 from promptops.prompts.services import archive_prompt, move_label, rollback_label
 from tests.notifications.receiver import Receiver
-from tests.people import GREETING, Team
+from tests.people import GREETING, Team, make_team
 
 ALL = ["prompt.created", "prompt.archived", "version.created", "label.moved", "label.rolled_back"]
 
@@ -320,6 +325,88 @@ def test_a_test_that_fails_is_not_repeated_and_blames_nobody(team: Team, receive
     assert webhook.failing_since is None
 
 
+@pytest.mark.django_db(transaction=True)
+def test_a_test_is_not_given_up_by_a_worker_that_looks_just_then(
+    receiver: Receiver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    team = make_team()
+    webhook, _secret = hook(team, receiver)
+    written = webhooks._record
+
+    def and_a_worker_looks(*args: Any, **detail: Any) -> None:
+        transaction.on_commit(deliver_due)
+        written(*args, **detail)
+
+    monkeypatch.setattr(webhooks, "_record", and_a_worker_looks)
+    sent = ping_webhook(team.actor("admin"), webhook)
+    assert (sent.status, sent.tries, len(receiver.calls)) == ("delivered", 1, 1)
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize("act", [update_webhook, delete_webhook, rotate_secret])
+def test_what_comes_after_a_deletion_says_so(act: Any) -> None:
+    team = make_team()
+    webhook, _secret = create_webhook(team.actor("admin"), team.project, url="https://a.example/", events=ALL)
+    delete_webhook(team.actor("admin"), webhook)
+    with pytest.raises(NotFound, match="deleted"):
+        act(team.actor("admin"), webhook)
+
+
+def test_a_webhook_that_is_deleted_while_it_is_tested_says_so(
+    team: Team, receiver: Receiver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    webhook, _secret = hook(team, receiver)
+    monkeypatch.setattr(webhooks, "send", lambda claims: delete_webhook(team.actor("owner"), webhook))
+    with pytest.raises(NotFound, match="deleted"):
+        ping_webhook(team.actor("admin"), webhook)
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_webhook_that_is_deleted_meanwhile_does_not_undo_what_it_is_told_of(receiver: Receiver) -> None:
+    team = make_team()
+    webhook, _secret = hook(team, receiver)
+    deleting = beside(lambda: delete_webhook(team.actor("admin"), webhook))
+    with transaction.atomic():
+        happen(team)
+        deleting.start()
+        deleting.join(1)  # it waits for us
+    deleting.join(20)
+    assert not Webhook.objects.exists()
+    assert not Delivery.objects.exists()
+    assert Event.objects.count() == 1
+
+
+@pytest.mark.django_db(transaction=True)
+def test_recording_and_deleting_do_not_wait_for_each_other_crosswise(receiver: Receiver) -> None:
+    team = make_team()
+    webhook, _secret = hook(team, receiver)
+    with transaction.atomic():
+        happen(team)
+    claim = claim_one(Delivery.objects.get())
+    assert claim is not None
+    recording = beside(lambda: record(claim, Answer(500, 5), timezone.now()))
+    with transaction.atomic():
+        Webhook.objects.select_for_update().get(pk=webhook.pk)  # as who deletes it does, and then its deliveries:
+        recording.start()
+        recording.join(1)
+        Delivery.objects.select_for_update(nowait=True).get()
+    recording.join(20)
+    webhook.refresh_from_db()
+    assert webhook.failing_since is not None
+
+
+def beside(act: Callable[[], object]) -> threading.Thread:
+    """Something that another process does at the same time."""
+
+    def run() -> None:
+        try:
+            act()
+        finally:
+            connection.close()
+
+    return threading.Thread(target=run)
+
+
 def test_what_failed_can_be_sent_again_under_the_same_id(team: Team, receiver: Receiver) -> None:
     hook(team, receiver)
     receiver.answers = [500]
@@ -371,7 +458,6 @@ def test_old_deliveries_are_forgotten(team: Team, receiver: Receiver) -> None:
 
 def test_one_worker_delivers_at_a_time(team: Team, receiver: Receiver) -> None:
     import psycopg
-    from django.db import connection
 
     from promptops.notifications.execution import LOCK
 

@@ -16,9 +16,15 @@ from promptops.core.ids import uuid7
 from promptops.core.rest import dumps
 from promptops.notifications.doorbell import ring_on_commit
 from promptops.notifications.kinds import event_types
-from promptops.notifications.models import Delivery, Event, Webhook
+from promptops.notifications.models import Delivery, Event
 
 TRY_FOR = dt.timedelta(days=1)
+
+# Held until the transaction ends: a webhook that is deleted meanwhile must not undo what it is told of.
+_WHO_WANT = """
+SELECT id FROM notifications_webhook WHERE project_id = %s AND is_active AND events @> ARRAY[%s]::varchar[]
+ORDER BY id FOR KEY SHARE
+"""
 
 
 def emit(project: Project, type: str, payload: Mapping[str, Any], *, url: str, actor: Actor) -> Event | None:  # noqa: A002
@@ -37,14 +43,20 @@ def emit(project: Project, type: str, payload: Mapping[str, Any], *, url: str, a
         raise RuntimeError("emit needs the transaction of what it tells of")
     if type not in event_types():
         raise LookupError(f"There is no type of event {type!r}; see settings.NOTICES.")
-    webhooks = list(Webhook.objects.filter(project=project, is_active=True, events__contains=[type]))
+    webhooks = _who_want(project, type)
     if not webhooks:
         return None
     event = make_event(project, type, payload, url=url, actor=actor)
     give_up_at = event.at + TRY_FOR
-    Delivery.objects.bulk_create([Delivery(webhook=one, event=event, give_up_at=give_up_at) for one in webhooks])
+    Delivery.objects.bulk_create([Delivery(webhook_id=pk, event=event, give_up_at=give_up_at) for pk in webhooks])
     ring_on_commit()
     return event
+
+
+def _who_want(project: Project, type: str) -> list[int]:  # noqa: A002
+    with connection.cursor() as cursor:
+        cursor.execute(_WHO_WANT, [project.pk, type])
+        return [pk for (pk,) in cursor.fetchall()]
 
 
 def make_event(project: Project, type: str, payload: Mapping[str, Any], *, url: str, actor: Actor) -> Event:  # noqa: A002

@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime as dt
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
 from django.db import transaction
@@ -19,12 +19,14 @@ from promptops.accounts.policies import Permission, require
 from promptops.accounts.secrets import new_secret
 from promptops.audit import services as audit
 from promptops.core import egress, encryption
-from promptops.core.errors import Conflict, Invalid, Unavailable
-from promptops.notifications.deliveries import claim_one, send
+from promptops.core.errors import Conflict, Invalid, NotFound, Unavailable
+from promptops.notifications.deliveries import Claim, claim_one, send
 from promptops.notifications.kinds import event_types
 from promptops.notifications.models import Delivery, Webhook
 from promptops.notifications.notices import PING
 from promptops.notifications.services.events import TRY_FOR, make_event
+
+Row = TypeVar("Row", Webhook, Delivery)
 
 MAX_WEBHOOKS = 20
 MAX_URL = 1000
@@ -128,7 +130,8 @@ def ping_webhook(actor: Actor, webhook: Webhook) -> Delivery:
         # Its time is over at once, so that it is tried once.
         delivery = Delivery.objects.create(webhook=webhook, event=event, due_at=event.at, give_up_at=event.at)
         _record(actor, "webhook.tested", webhook)
-    return _send_now(delivery)
+        claim = claim_one(delivery)
+    return _send_now(delivery, claim)
 
 
 def redeliver(actor: Actor, delivery: Delivery) -> Delivery:
@@ -136,11 +139,13 @@ def redeliver(actor: Actor, delivery: Delivery) -> Delivery:
 
     Raises:
         Conflict: it is on its way (code ``in_flight``).
+        NotFound: the webhook was deleted meanwhile, as everywhere here.
     """
     webhook = delivery.webhook
     require(actor, webhook.project, Permission.ADMIN)
     with transaction.atomic():
-        row = Delivery.objects.select_for_update(of=("self",)).select_related("webhook__project").get(pk=delivery.pk)
+        rows = Delivery.objects.select_for_update(of=("self",)).select_related("webhook__project")
+        row = _still_there(rows.filter(pk=delivery.pk).first())
         now = timezone.now()
         leased = row.status == Delivery.Status.PENDING and row.tries > 0 and row.due_at > now
         if leased and not row.log.filter(number=row.attempts).exists():
@@ -148,7 +153,8 @@ def redeliver(actor: Actor, delivery: Delivery) -> Delivery:
         row.status, row.ended_at, row.due_at, row.give_up_at, row.tries = "pending", None, now, now + TRY_FOR, 0
         row.save(update_fields=["status", "ended_at", "due_at", "give_up_at", "tries"])
         _record(actor, "webhook.redelivered", webhook, delivery=str(row.pk))
-    return _send_now(row)
+        claim = claim_one(row)
+    return _send_now(row, claim)
 
 
 @dataclass(frozen=True)
@@ -184,15 +190,23 @@ def subscribable() -> dict[str, str]:
     return {key: str(one.label) for key, one in event_types().items() if key != PING}
 
 
-def _send_now(delivery: Delivery) -> Delivery:
-    claim = claim_one(delivery)
+def _send_now(delivery: Delivery, claim: Claim | None) -> Delivery:
+    """Send what was claimed in the transaction that made it due: no worker can have come in between."""
     if claim is not None:
         send([claim])
-    return Delivery.objects.select_related("webhook__project", "event").get(pk=delivery.pk)
+    rows = Delivery.objects.select_related("webhook__project", "event")
+    return _still_there(rows.filter(pk=delivery.pk).first())
 
 
 def _locked(webhook: Webhook) -> Webhook:
-    return Webhook.objects.select_for_update(of=("self",)).select_related("project").get(pk=webhook.pk)
+    rows = Webhook.objects.select_for_update(of=("self",)).select_related("project")
+    return _still_there(rows.filter(pk=webhook.pk).first())
+
+
+def _still_there(row: Row | None) -> Row:
+    if row is None:
+        raise NotFound(_("This webhook has just been deleted."))
+    return row
 
 
 def _clean(*, url: str, events: Sequence[str], description: str) -> dict[str, Any]:
